@@ -1,0 +1,27 @@
+# `make sweep` and `make test` each do all the set-up on a fresh machine; the second time nothing is installed again.
+PYTHON ?= python3
+ROOT ?= runs
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: sweep test lint ui
+
+sweep: $(INSTALLED)
+	$(RUN) -m sweeps run quickstart --root $(ROOT)
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+ui: $(INSTALLED)
+	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(abspath $(ROOT))/mlflow.db --host 127.0.0.1
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	touch $@

@@ -1,0 +1,13 @@
+"""What is measured of finished stages, and read from the measurements."""
+
+from analysis.accuracy import KNN as KNN
+from analysis.accuracy import Accuracy as Accuracy
+from analysis.accuracy import LinearProbe as LinearProbe
+from analysis.geometry import InPCA as InPCA
+from analysis.geometry import Landscape as Landscape
+from analysis.geometry import Progress as Progress
+from analysis.measure import Measure as Measure
+from analysis.representation import Alignment as Alignment
+from analysis.representation import Uniformity as Uniformity
+from analysis.robustness import FGSM as FGSM
+from analysis.robustness import PGD as PGD

@@ -1,0 +1,41 @@
+"""Rules that several measures put on their fields and on the network they measure."""
+
+from itertools import pairwise
+from math import isfinite
+
+from analysis.measure import Measure
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.stage import Stage
+
+
+def require_one_stage(measure: Measure) -> None:
+    """Raise `UserError` when `of` is a tuple."""
+    require(isinstance(measure.of, Stage), measure, "of", "must be one stage, not a tuple", "Make one measure a stage.")
+
+
+def require_above(measure: Measure, field: str, bound: float = 0) -> None:
+    """Raise `UserError` unless the number in `field` is finite and above `bound`."""
+    value = getattr(measure, field)
+    require(isfinite(value) and value > bound, measure, field, f"must be a number above {bound:g}", "Give a larger one.")
+
+
+def require_samples(measure: Measure, field: str = "samples") -> None:
+    """Raise `UserError` unless `field` is None or at least 1."""
+    value = getattr(measure, field)
+    require(value is None or value >= 1, measure, field, "must be at least 1", "Use None for all samples.")
+
+
+def require_radii(measure: Measure, field: str = "eps") -> None:
+    """Raise `UserError` unless `field` is an increasing tuple of finite numbers from 0 up."""
+    radii = getattr(measure, field)
+    numbers = len(radii) > 0 and all(isfinite(radius) and radius >= 0 for radius in radii)
+    require(numbers, measure, field, "must be finite radii of 0 or more", "Write 8/255 for 8 of 255 pixel levels.")
+    increasing = all(a < b for a, b in pairwise(radii))
+    require(increasing, measure, field, "must increase, each radius once", "Sort the radii.")
+
+
+def require_classes(measure: Measure, outputs: int, on: Dataset) -> None:
+    """Raise `UserError` unless the network that `measure` is of has as many outputs as `on` has classes."""
+    rule = f"must end in a classifier of the data's {on.num_classes} classes, and its network has {outputs} outputs"
+    require(outputs == on.num_classes, measure, "of", rule, "Measure a Finetune on the classes it was tuned on.")

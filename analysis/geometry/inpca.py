@@ -1,0 +1,131 @@
+"""InPCA: one picture of many trajectories in the space of predictions (PROTOCOL 5.3, METRICS 3).
+
+All epochs of all runs, one P_0 (every class equally likely) and one P* (the truth) are embedded together, so that their
+distances can be compared: with D the Bhattacharyya distances, W = -1/2 J D J is diagonalised and axis k has coordinates
+u_k sqrt|lambda_k|. Axes of negative eigenvalue are imaginary: sum_k sign(lambda_k) (x_ik - x_jk)^2 = D_ij holds exactly over
+all axes. Axes are ordered by |lambda|; the first points along progress, of the others the largest coordinate is positive.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
+from analysis.geometry.progress import progress
+from analysis.measure import Measure
+from contrast.component import Component, require
+from contrast.model import Model
+from contrast.stage import Metrics, Stage, Workspace
+
+IGNORANCE, TRUTH = -1, -2
+_KEPT = 5
+
+
+@dataclass(frozen=True)
+class InPCA(Measure):
+    """Joint embedding of the trajectories of a tuple of fine-tunings on one task; M rows: their epochs, then P_0 and P*.
+
+    Results: `explained_stress` of `dimensions` axes (1 to 5), 1 - |W - W_k|^2 / |W|^2; `explained_norm`, the same without
+    the squares (the older convention); `negative_share` of |eigenvalue| mass; `clipped_share` of the distances' floor;
+    `seed_spread`, the mean distance at equal epoch of runs that differ in their seeds alone, where there are any.
+    Arrays: `coordinates` [M, 5], signed `eigenvalues` [M], `model` [M] (index into `of`, -1 for P_0, -2 for P*), `epoch` [M].
+    Raises `UserError` when the runs differ in data, samples or labels, or keep no log-probabilities.
+    """
+
+    dimensions: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(isinstance(self.of, tuple), self, "of", "must be a tuple of stages", "Pass of=(tuned, ...), one or more.")
+        require(1 <= self.dimensions <= _KEPT, self, "dimensions", f"must be between 1 and {_KEPT}", "Use 3.")
+        tasks = {getattr(stage, field.name) for stage in self._stages for field in fields(stage) if field.name == "data"}
+        require(len(tasks) <= 1, self, "of", "must be runs on one data set", "Make one InPCA a task.")
+
+    @property
+    def _stages(self) -> tuple[Stage, ...]:
+        return self.of if isinstance(self.of, tuple) else (self.of,)
+
+    def measure(self, model: tuple[Model, ...], workspace: Workspace) -> Metrics:
+        """`explained_stress`, `explained_norm`, `negative_share`, `clipped_share` and, where computable, `seed_spread`."""
+        rows = self._rows(workspace)
+        distance, clipped = pairwise(rows.log_probs)
+        eigenvalues, coordinates = embed(distance)
+        coordinates = _oriented(coordinates, progress(rows.log_probs, rows.labels))
+        kept = torch.zeros(len(rows.owner), _KEPT, dtype=torch.float64)
+        kept[:, : coordinates.shape[1]] = coordinates[:, :_KEPT]
+        workspace.keep_arrays(coordinates=kept.numpy(), eigenvalues=eigenvalues.numpy(), model=rows.owner, epoch=rows.epoch)
+        stress = explained_stress(eigenvalues, self.dimensions)
+        share = (eigenvalues.clamp(max=0).abs().sum() / eigenvalues.abs().sum()).item()
+        results = {"explained_stress": stress, "explained_norm": 1 - (1 - stress) ** 0.5, "negative_share": share, "clipped_share": clipped}
+        spread = self._seed_spread(distance.numpy(), rows.owner)
+        return results if spread is None else {**results, "seed_spread": spread}
+
+    def _rows(self, workspace: Workspace) -> "_Rows":
+        kept = [workspace.of(stage).arrays() for stage in self._stages]
+        require(all("log_probs" in arrays for arrays in kept), self, "of", "must keep log-probabilities", "Measure Finetunes.")
+        equal = all(np.array_equal(arrays[name], kept[0][name]) for arrays in kept for name in ("labels", "ids"))
+        require(equal, self, "of", "must have the same samples and labels", "Make one InPCA a task.")
+        labels = torch.from_numpy(kept[0]["labels"])
+        samples, classes = kept[0]["log_probs"].shape[1:]
+        require(classes >= 2, self, "of", "knows one class, so there is nothing to learn", "Use two classes or more.")
+        ends = torch.stack([uniform_model(samples, classes), true_model(labels, classes)]).float()
+        log_probs = torch.cat([*(torch.from_numpy(arrays["log_probs"]) for arrays in kept), ends])
+        lengths = [len(arrays["log_probs"]) for arrays in kept]
+        owner = np.concatenate([np.repeat(np.arange(len(kept)), lengths), [IGNORANCE, TRUTH]])
+        epoch = np.concatenate([*(np.arange(length) for length in lengths), [0, 0]])
+        return _Rows(log_probs, labels, owner, epoch)
+
+    def _seed_spread(self, distance: np.ndarray, owner: np.ndarray) -> float | None:
+        recipes = [_without_seeds(stage) for stage in self._stages]
+        pairs = [(i, j) for i in range(len(recipes)) for j in range(i) if recipes[i] == recipes[j]]
+        if not pairs:
+            return None
+        means = []
+        for i, j in pairs:
+            means.append(distance[owner == i][:, owner == j].diagonal().mean())  # epochs that both have
+        return float(np.mean(means))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Log-probabilities [M, N, C] of all rows and labels [N]; whose row it is [M], and of which epoch [M]."""
+
+    log_probs: Tensor
+    labels: Tensor
+    owner: np.ndarray
+    epoch: np.ndarray
+
+
+def embed(distance: Float[Tensor, "m m"]) -> tuple[Float[Tensor, " m"], Float[Tensor, "m m"]]:
+    """Eigenvalues of W = -1/2 J D J by decreasing size, signed, and the coordinates u_k sqrt|lambda_k|, axis by column."""
+    centred = distance - distance.mean(dim=0) - distance.mean(dim=1, keepdim=True) + distance.mean()
+    values, vectors = torch.linalg.eigh(-0.5 * centred)
+    order = values.abs().argsort(descending=True)
+    values = values[order]
+    return values, vectors[:, order] * values.abs().sqrt()
+
+
+def explained_stress(eigenvalues: Float[Tensor, " m"], dimensions: int) -> float:
+    """1 - |W - W_k|^2 / |W|^2 in the Frobenius norm, k = `dimensions`; 1 when nothing is left, or nothing was there."""
+    energy = eigenvalues.square()
+    total = energy.sum().item()
+    return energy[:dimensions].sum().item() / total if total > 0 else 1.0
+
+
+def _oriented(coordinates: Tensor, t: Tensor) -> Tensor:
+    """Axis 1 rises with progress, of every other axis the coordinate of largest size is positive."""
+    largest = coordinates.gather(0, coordinates.abs().argmax(dim=0, keepdim=True))[0]
+    largest[0] = coordinates[:, 0] @ (t - t.mean())
+    return coordinates * torch.where(largest < 0, -1.0, 1.0)
+
+
+def _without_seeds(value: object) -> object:
+    """What of a value remains when every field named `seed` is left out; equal for replicates of one recipe."""
+    if isinstance(value, tuple):
+        return tuple(_without_seeds(item) for item in value)
+    if isinstance(value, Component):
+        return (type(value), *(_without_seeds(getattr(value, field.name)) for field in fields(value) if field.name != "seed"))
+    return value

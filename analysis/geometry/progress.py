@@ -1,0 +1,105 @@
+"""Progress t_w: how far a model has come on the geodesic from ignorance P_0 to the truth P* (PROTOCOL 5.2, METRICS 3).
+
+t_w = argmin over t in [0, 1] of d_B(P_w, gamma(t)). For every sample the geodesic lies in the plane of the square roots of
+P_0 and P*, which enclose th = arccos(C^-1/2). Only the model's projection on that plane matters: with a and b its products
+with the two ends and phi the angle of (a, (b - a cos th) / sin th), d_B is a constant - mean log cos(t th - phi). That is
+strictly convex, so Newton's method in a shrinking bracket finds t_w of all epochs at once; probabilities are read once.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import acos, cos, pi, sin
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import linear, log_softmax
+
+from analysis.checks import require_classes, require_one_stage
+from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
+from analysis.measure import Measure
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.model import Model
+from contrast.stage import Metrics, Workspace
+
+_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Progress(Measure):
+    """Progress of a fine-tuning's epochs 0..E on its own data, or on `on` through its kept heads and one feature pass.
+
+    Results: `t` of the last epoch, 0 (knows nothing) to 1 (truth); `bhattacharyya`, its d_B to the truth in nats;
+    `length_ratio` >= 1, the trajectory's length over its end points' distance; `clipped_share` of d_B's floor.
+    Arrays: `t` and `bhattacharyya` [E + 1]. Raises `UserError` when `of` keeps no log-probabilities, or no heads for `on`.
+    """
+
+    on: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_stage(self)
+
+    def measure(self, model: Model, workspace: Workspace) -> Metrics:
+        """`t`, `bhattacharyya`, `length_ratio` and `clipped_share`."""
+        log_probs, labels = self._trajectory(model, workspace)
+        require(log_probs.shape[2] >= 2, self, "of", "knows one class, so there is nothing to learn", "Use two classes or more.")
+        t = progress(log_probs, labels)
+        distance, clipped = distance_to_truth(log_probs, labels)
+        workspace.keep_arrays(t=t.numpy(), bhattacharyya=distance.numpy())
+        final = {"t": t[-1].item(), "bhattacharyya": distance[-1].item()}
+        return {**final, "length_ratio": length_ratio(log_probs), "clipped_share": clipped}
+
+    def _trajectory(self, model: Model, workspace: Workspace) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [E + 1, N, C] and labels [N]."""
+        kept = workspace.of(model.stage).arrays()
+        require("log_probs" in kept, self, "of", "must be a stage that keeps log-probabilities", "Measure a Finetune.")
+        if self.on is None:
+            return torch.from_numpy(kept["log_probs"]), torch.from_numpy(kept["labels"])
+        require("head_weight" in kept, self, "on", "needs the heads of a frozen fine-tuning", "Use Finetune(frozen=True), or on=None.")
+        heads = [torch.from_numpy(kept[name]) for name in ("head_weight", "head_bias")]
+        require_classes(self, heads[0].shape[1], self.on)
+        features = workspace.features(model, self.on)
+        epochs = [log_softmax(linear(features, weight, bias), dim=1) for weight, bias in zip(*heads, strict=True)]
+        return torch.stack(epochs), torch.from_numpy(np.array(workspace.images(self.on).labels))
+
+
+def progress(log_probs: Float[Tensor, "t n c"], labels: Int64[Tensor, " n"]) -> Float[Tensor, " t"]:
+    """t_w in [0, 1] of every model of a stack, float64, to 1e-10; no floor enters it."""
+    classes = log_probs.shape[2]
+    angle = acos(classes**-0.5)
+    phi = torch.stack([_angle(spheres(epoch), labels, angle) for epoch in log_probs])
+
+    def slope(t: Tensor) -> tuple[Tensor, Tensor]:
+        # A sample without any probability for its label sits at pi/2 for t = 1, where rounding must not cross it.
+        tangent = (t[:, None] * angle - phi).clamp(-pi / 2 + 1e-9, pi / 2 - 1e-9).tan()
+        return angle * tangent.mean(dim=1), angle**2 * (1 + tangent**2).mean(dim=1)
+
+    low, high = torch.zeros(len(phi), dtype=torch.float64), torch.ones(len(phi), dtype=torch.float64)
+    at_start, at_end = slope(low)[0] >= 0, slope(high)[0] <= 0
+    t = (phi.mean(dim=1) / angle).clamp(0, 1)
+    for _ in range(_STEPS):
+        first, second = slope(t)
+        low, high = torch.where(first < 0, t, low), torch.where(first >= 0, t, high)
+        newton = t - first / second
+        step = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        moved, t = (step - t).abs().max(), step
+        if moved < 1e-12:
+            break
+    return torch.where(at_start, 0.0, torch.where(at_end, 1.0, t))
+
+
+def length_ratio(log_probs: Float[Tensor, "t n c"]) -> float:
+    """Length of the trajectory over the distance of its end points, at least 1; 1 for a trajectory that ends where it began."""
+    length = sum(arc(before, after).item() for before, after in pairwise(log_probs))
+    straight = arc(log_probs[0], log_probs[-1]).item()
+    return length / straight if straight > 0 else 1.0
+
+
+def _angle(roots: Float[Tensor, "n c"], labels: Int64[Tensor, " n"], angle: float) -> Float[Tensor, " n"]:
+    """phi: where the model's projection lies in the plane of the ends; 0 at P_0, `angle` at P*."""
+    a = roots.sum(dim=1) * cos(angle)
+    b = roots.gather(1, labels[:, None])[:, 0]
+    return torch.atan2((b - a * cos(angle)) / sin(angle), a)

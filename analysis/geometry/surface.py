@@ -1,0 +1,93 @@
+"""Evaluating one network at many points of a plane in weight space.
+
+The network is copied and folded once, laid out channels-last, and its samples, normalised once, are cut into micro-batches
+that stay in the cache. A point overwrites the copy's weights with w + a u + b v and runs the batches; nothing accumulates
+from point to point, so their order does not matter and the centre is exact.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from analysis.folding import fold
+from contrast.model import Net
+
+_BATCH = {"cpu": 64}
+_BATCH_ELSEWHERE = 1024
+
+Direction = dict[str, Tensor]
+Criterion = Callable[[Tensor, Tensor], Tensor]
+CROSS_ENTROPY = partial(cross_entropy, reduction="sum")
+
+
+class Plane:
+    """Mean loss at w + a u + b v on fixed pixels [N, C, H, W] and targets [N], the labels of cross-entropy.
+
+    `u` and `v` give a direction for parameters of `net` by name; `net` is not touched. Weights are added up as they are
+    stored and then rounded to `precision`, in which the network computes. `criterion` maps float64 logits and targets to
+    the *sum* of the samples' losses, none of them negative.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        u: Direction,
+        v: Direction,
+        pixels: Float[Tensor, "n c h w"],
+        targets: Shaped[Tensor, " n"],
+        precision: torch.dtype = torch.float32,
+        criterion: Criterion = CROSS_ENTROPY,
+    ) -> None:
+        folded, factors = fold(net, pixels[:2])
+        assert isinstance(folded, Net)
+        self.net = folded.to(memory_format=torch.channels_last)
+        self.moving = [
+            _Moving(weight, weight.detach().clone(), *(_laid_out(d[name], factors.get(name), weight) for d in (u, v)))
+            for name, weight in self.net.named_parameters()
+            if name in u and (u[name].any() or v[name].any())
+        ]
+        self.net.to(precision)
+        x = ((pixels - net.mean) / net.std).to(dtype=precision, memory_format=torch.channels_last)
+        batch = _BATCH.get(x.device.type, _BATCH_ELSEWHERE)
+        self.criterion, self.samples = criterion, len(x)
+        self.batches = list(zip(x.split(batch), targets.split(batch), strict=True))
+
+    @torch.inference_mode()
+    def logits(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Float64 logits of normalised images at the point visited last, at first the centre."""
+        out: Tensor = self.net.top(self.net.encoder(x))
+        return out.double()
+
+    @torch.inference_mode()
+    def loss(self, a: float, b: float, ceiling: float = inf) -> float:
+        """The loss at (a, b); infinite as soon as the samples so far prove that it lies above `ceiling`."""
+        for part in self.moving:
+            part.weight.copy_(part.centre.add(part.u, alpha=a).add_(part.v, alpha=b))
+        total = 0.0
+        for x, y in self.batches:
+            total += self.criterion(self.logits(x), y).item()
+            if total > ceiling * self.samples:
+                return inf
+        return total / self.samples
+
+
+class _Moving(NamedTuple):
+    """A weight of the copy, its value at the centre and its two directions, in one memory layout."""
+
+    weight: Tensor
+    centre: Tensor
+    u: Tensor
+    v: Tensor
+
+
+def _laid_out(direction: Tensor, factor: Tensor | None, weight: Tensor) -> Tensor:
+    """The direction of the folded weight, in the weight's memory layout."""
+    if factor is not None:
+        direction = direction * factor.view(-1, *[1] * (direction.dim() - 1))
+    return torch.empty_like(weight, requires_grad=False).copy_(direction)

@@ -1,0 +1,65 @@
+"""A measure is a stage that reads what other stages left and returns named numbers.
+
+A subclass is a frozen dataclass that adds fields and writes `measure(model, workspace)`. The first number it returns is
+its main result, named by the key under which the space returned the measure (`pgd/0`); the others are `key/name`
+(`pgd/0/eps_2`). Arrays go to `workspace.keep_arrays`; pictures are drawn from them later, without the model.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from contrast.component import require
+from contrast.stage import Metrics, Stage, Workspace
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One finished measure as a figure sees it: whose it is, what it found.
+
+    `method` is the arm's label, or the candidate's where a sweep has no arms; `panel` the rest of the key (`0` of
+    `pgd/0`, empty without one); `of` says for each upstream stage of a tuple whose it is, as (method, seed).
+    """
+
+    method: str
+    panel: str
+    seed: int
+    results: dict[str, float]
+    arrays: dict[str, np.ndarray]
+    measure: "Measure"
+    of: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Measure(Stage):
+    """`of` is the stage, or the tuple of stages, that is measured; first and positional.
+
+    `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
+    """
+
+    of: Stage | tuple[Stage, ...]
+    alone: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        stages = self.of if isinstance(self.of, tuple) else (self.of,)
+        good = len(stages) > 0 and all(isinstance(stage, Stage) for stage in stages)
+        require(good, self, "of", "must be a stage or a tuple of stages", "Pass what Pretrain(...) or Finetune(...) gave.")
+
+    def measure(self, model: Any, workspace: Workspace) -> Metrics:  # noqa: ANN401 (a Model, or a tuple of them as `of` is)
+        """Named numbers, the main one first; `model` is a `Model`, or a tuple of them when `of` is a tuple."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it measures")
+
+    def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
+        """Measure once; no epochs."""
+        if isinstance(self.of, tuple):
+            return self.measure(tuple(stage.model(workspace) for stage in self.of), workspace)
+        return self.measure(workspace.model(self.of), workspace)
+        yield {}
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure | None:
+        """One picture of all panels, methods and seeds of a family of measures; None when there is nothing to draw."""
+        return None

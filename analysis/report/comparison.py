@@ -1,0 +1,53 @@
+"""Methods against a baseline: what differs, by how much, and how sure one may be, in one table (METRICS 10 and 12)."""
+
+from collections.abc import Mapping
+
+from analysis.statistics import ALPHA, Interval, Paired, cannot_reject, holm, interval, paired
+from analysis.table import Cell, Table
+from contrast.component import UserError
+
+Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
+
+
+def compare(scores: Scores, baseline: str, title: str) -> Table:
+    """A row per metric and method of `scores[metric][method][seed]`: mean, and paired difference to `baseline` over shared seeds.
+
+    The family of Holm's correction is the whole table. A difference is bold where its adjusted p is below 5 %. Raises
+    `UserError` when a metric lacks the baseline or shares no seed with it.
+    """
+    for metric, methods in scores.items():
+        if baseline not in methods:
+            raise UserError(f"baseline = {baseline!r}: must have {metric!r}, which {sorted(methods)} have. Name one of them.")
+    pairs = {
+        (m, other): paired(methods[other], methods[baseline]) for m, methods in scores.items() for other in methods if other != baseline
+    }
+    tested = [key for key, test in pairs.items() if test.p is not None]
+    adjusted = dict(zip(tested, holm([p for key in tested if (p := pairs[key].p) is not None]), strict=True))
+    rows: list[tuple[Cell, ...]] = []
+    bold = set()
+    for metric, methods in scores.items():
+        for method, seeds in methods.items():
+            test, p = pairs.get((metric, method)), adjusted.get((metric, method))
+            if p is not None and p < ALPHA:
+                bold.add((len(rows), 3))
+            rows.append((metric, method, interval(list(seeds.values())), *_difference(test, p)))
+    columns = ("metric", "method", "mean", f"difference to {baseline}", "p (Holm)", "d_z", "detectable")
+    return Table(title, columns, tuple(rows), _footer(pairs), frozenset(bold))
+
+
+def _difference(test: Paired | None, p: float | None) -> tuple[Cell, ...]:
+    if test is None:
+        return (None, None, None, None)
+    return (Interval(test.mean, test.half, test.n, None), p, test.dz, test.minimum_detectable)
+
+
+def _footer(pairs: Mapping[tuple[str, str], Paired]) -> str:
+    parts = ["mean ± half-width of the 95 % t interval over pretraining seeds (n)"]
+    if not pairs:
+        return parts[0]
+    fewest = min(test.n for test in pairs.values())
+    parts.append(f"differences are paired by seed, two-sided t tests, Holm over {len(pairs)} comparisons")
+    parts.append("bold: adjusted p < 0.05; detectable: the true difference found with 80 % power")
+    if too_few := cannot_reject(fewest):
+        parts.append(f"no exact sign-flip check: {too_few}")
+    return "; ".join(parts)

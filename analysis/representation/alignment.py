@@ -1,0 +1,52 @@
+"""Alignment of an encoder: how far apart it puts two views of one image (PROTOCOL 2.9); label-free, smaller is closer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from analysis.checks import require_above, require_one_stage
+from analysis.measure import Measure
+from contrast.augmentations.views import Views
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.model import Model
+from contrast.signals import alignment
+from contrast.stage import Metrics, Workspace
+
+_BATCH = 256
+_EPOCH = 0  # training counts from 1, so these views are not training's
+
+
+@dataclass(frozen=True)
+class Alignment(Measure):
+    """mean_i |x_i - y_i|^alpha of L2-normalised encoder features of the first two views of each image, 0 to 2^alpha.
+
+    The views of an image depend on `seed` and its id alone, so all encoders are shown the same ones.
+    """
+
+    on: Dataset
+    views: Views
+    seed: int = 0
+    alpha: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_stage(self)
+        require(self.views.count >= 2, self, "views", "must give at least 2 views", "Use SimCLRViews().")
+        require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
+        require_above(self, "alpha")
+
+    def measure(self, model: Model, workspace: Workspace) -> Metrics:
+        """`alignment`."""
+        images = workspace.images(self.on)
+        net = model.net.to(workspace.device)
+        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        for start in range(0, len(images.ids), _BATCH):
+            pixels = torch.from_numpy(np.array(images.pixels[start : start + _BATCH])).to(workspace.device).float() / 255
+            ids = np.asarray(images.ids[start : start + _BATCH])
+            views = self.views(pixels, ids, self.seed, _EPOCH)
+            for view, side in enumerate(sides):
+                with torch.no_grad():
+                    side.append(net.features(views[:, view]))
+        return {"alignment": alignment(torch.cat(sides[0]), torch.cat(sides[1]), self.alpha).item()}

@@ -1,0 +1,58 @@
+"""Accuracy under the fast gradient sign method, at many radii for one gradient (PROTOCOL 5.6, METRICS 4)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from analysis.checks import require_classes, require_one_stage, require_radii, require_samples
+from analysis.folding import fold
+from analysis.measure import Measure
+from analysis.robustness.curve import area, levels
+from analysis.subset import stratified
+from contrast.attacks import fgsm_curve
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.model import Model
+from contrast.stage import Metrics, Workspace
+
+
+@dataclass(frozen=True)
+class FGSM(Measure):
+    """Top-1 accuracy, 0 to 100, after x + eps sign(gradient), for every radius of `eps` (increasing, 8/255 = 8 levels).
+
+    `space`: eps counts in pixels in [0, 1], or, as the older protocol has it, after normalisation. `clamp`: examples are
+    clipped to [0, 1]. `samples`: a stratified subset, None is all. `at`, one of `eps`, is the radius of the main result.
+    Results: `accuracy` at that radius, `eps_<k>` at k/255, `area`, the mean of the accuracy over the range of radii.
+    Arrays: `eps`, `accuracy` and `loss` (mean cross-entropy, nats).
+    """
+
+    on: Dataset
+    eps: tuple[float, ...] = tuple(level / 255 for level in range(16))
+    at: float = 8 / 255
+    space: Literal["pixel", "normalized"] = "pixel"
+    clamp: bool = True
+    samples: int | None = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_stage(self)
+        require_radii(self)
+        require(self.at in self.eps, self, "at", "must be one of eps", "Name the radius of the main result as eps writes it.")
+        require(self.space in ("pixel", "normalized"), self, "space", "must be 'pixel' or 'normalized'", "Use 'pixel'.")
+        require_samples(self)
+
+    def measure(self, model: Model, workspace: Workspace) -> Metrics:
+        """`accuracy`, `eps_<k>` and `area`."""
+        pixels, labels = workspace.pixels(self.on)
+        chosen = torch.from_numpy(stratified(labels.cpu().numpy(), self.samples)).to(workspace.device)
+        x, y = pixels[chosen].contiguous(memory_format=torch.channels_last), labels[chosen]
+        net, _ = fold(model.net, x[:2])
+        require_classes(self, net(x[:1]).shape[1], self.on)
+        scale = model.net.std if self.space == "normalized" else 1.0
+        eps = torch.tensor(self.eps, dtype=torch.float64)
+        accuracy, loss = fgsm_curve(net, x, y, eps, (0.0, 1.0) if self.clamp else None, scale)
+        workspace.keep_arrays(eps=eps.numpy(), accuracy=accuracy.numpy(), loss=loss.numpy())
+        curve = accuracy.tolist()
+        main = curve[self.eps.index(self.at)]
+        return {"accuracy": main, **levels(self.eps, curve, 255.0), "area": area(self.eps, curve)}

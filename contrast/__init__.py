@@ -1,0 +1,34 @@
+"""One experiment: data, views, networks, losses, and the stages that train them."""
+
+from contrast.augmentations import CropFlip as CropFlip
+from contrast.augmentations import CropViews as CropViews
+from contrast.augmentations import Plain as Plain
+from contrast.augmentations import SimCLRViews as SimCLRViews
+from contrast.component import Component as Component
+from contrast.component import UserError as UserError
+from contrast.component import require as require
+from contrast.data import CIFAR10 as CIFAR10
+from contrast.data import CIFAR100 as CIFAR100
+from contrast.data import MNIST as MNIST
+from contrast.data import Dataset as Dataset
+from contrast.data import Digits as Digits
+from contrast.encoders import ResNet18 as ResNet18
+from contrast.encoders import SmallResNet as SmallResNet
+from contrast.finetune import Finetune as Finetune
+from contrast.heads import Classifier as Classifier
+from contrast.heads import MLPHead as MLPHead
+from contrast.losses import CrossEntropy as CrossEntropy
+from contrast.losses import GeneralizedContrastive as GeneralizedContrastive
+from contrast.losses import Loss as Loss
+from contrast.losses import NTXent as NTXent
+from contrast.losses import SupCon as SupCon
+from contrast.losses import SupConIn as SupConIn
+from contrast.optim import SGD as SGD
+from contrast.optim import Cosine as Cosine
+from contrast.penalties import ContrastiveInputGradient as ContrastiveInputGradient
+from contrast.penalties import InputGradient as InputGradient
+from contrast.pretrain import Pretrain as Pretrain
+from contrast.pretrain import Untrained as Untrained
+from contrast.stage import Diverged as Diverged
+from contrast.stage import Stage as Stage
+from contrast.stage import Workspace as Workspace

@@ -1,0 +1,34 @@
+"""Views by cropping alone, for digits, whose meaning a flip or a colour would change (PROTOCOL 1.5, `randbits_mnist`)."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from contrast.augmentations.draws import Draws
+from contrast.augmentations.resized_crop import random_boxes, resized_crop
+from contrast.augmentations.views import Views
+from contrast.component import require
+
+
+@dataclass(frozen=True)
+class CropViews(Views):
+    """`views` crops of each image, each `scale[0]` to `scale[1]` of its area, scaled back to its size."""
+
+    views: int = 2
+    scale: tuple[float, float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        require(self.views >= 1, self, "views", "must be at least 1", "Use 2 for a contrastive loss.")
+        good = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1
+        require(good, self, "scale", "must be (smallest, largest) share of the area, within (0, 1]", "Use (0.5, 1.0) for digits.")
+
+    @property
+    def count(self) -> int:
+        """As many views as asked for."""
+        return self.views
+
+    def view(self, pixels: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
+        """A crop of each image."""
+        size = (pixels.shape[2], pixels.shape[3])
+        return resized_crop(pixels, random_boxes(size, self.scale, draws))

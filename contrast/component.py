@@ -1,0 +1,50 @@
+"""A component is a frozen dataclass that is its own configuration.
+
+Losses, augmentations, encoders, heads, optimisers, data sets and stages are values: equal fields mean the same thing, and
+a value that exists has been checked. Fields are numbers, strings, `None`, tuples and other components, nothing else, so
+that every value can be written down, hashed and sent to another machine.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+class UserError(ValueError):
+    """A user's mistake. The text names the field, the value, the rule and the cure; it is shown without a traceback."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A frozen value with behaviour; subclasses are frozen dataclasses and check themselves in `__post_init__`.
+
+    `version` is raised when the *results* of the class change, so that mending one component orphans only what used it.
+    """
+
+    version: ClassVar[int] = 1
+
+
+def require(ok: bool, owner: object, field: str, rule: str, cure: str) -> None:
+    """Raise `UserError` about `owner.field` unless `ok`; `rule` reads "must be above 0", `cure` is an imperative sentence."""
+    if not ok:
+        raise UserError(f"{type(owner).__name__}.{field} = {getattr(owner, field)!r}: {rule}. {cure}")
+
+
+def nested(value: object) -> Iterator[Component]:
+    """The components directly inside `value`: in its fields, or in tuples of its fields, in order of declaration."""
+    if isinstance(value, tuple):
+        for item in value:
+            if isinstance(item, Component):
+                yield item
+            else:
+                yield from nested(item)
+    elif isinstance(value, Component):
+        for field in fields(value):
+            yield from nested((getattr(value, field.name),))
+
+
+def walk(value: Component) -> Iterator[Component]:
+    """`value` and every component inside it, outermost first; a component reached twice is given twice."""
+    yield value
+    for part in nested(value):
+        yield from walk(part)

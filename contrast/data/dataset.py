@@ -1,0 +1,89 @@
+"""A data set is a value: which images, of which classes, which part. Reading it is `load`.
+
+Samples come in id order: by class in the listed order, then by rank, where a sample's rank is the place of its content
+hash among the images of its class. So every file layout and row order is one and the same data set, the held-out cut is
+the same for all seeds, and a smaller `per_class` is contained in a larger one.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+
+from contrast.component import Component, UserError, require
+
+Phase = Literal["search", "confirm"]
+Part = Literal["whole", "fit", "held_out", "test"]
+RANKS_PER_CLASS = 1 << 24
+
+
+class Images(NamedTuple):
+    """Decoded images in id order. `pixels` uint8 [N, C, H, W], `labels` int64 [N] in 0..classes-1, `ids` int64 [N]."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset(Component):
+    """Labelled images. Subclasses set the class variables and say in `decode` where the raw images come from.
+
+    `classes`: the class ids to keep, re-indexed 0.. in the listed order; None keeps all. `per_class`: at most this many
+    images a class (the first by rank), counted before the held-out cut. `part` is set by `whole`, `fit` and `held_out`:
+    *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split.
+    """
+
+    classes: tuple[int, ...] | None = None
+    per_class: int | None = None
+    part: Part = "whole"
+
+    name: ClassVar[str]
+    shape: ClassVar[tuple[int, int, int]]
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    class_count: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        ids = self.classes if self.classes is not None else ()
+        known = all(isinstance(c, int) and 0 <= c < self.class_count for c in ids)
+        require(known, self, "classes", f"{self.name} has class ids 0 to {self.class_count - 1}", "Name ids in that range.")
+        require(len(set(ids)) == len(ids), self, "classes", "must name each class once", "Drop the repeated id.")
+        require(self.classes is None or len(ids) > 0, self, "classes", "must not be empty", "Use None for all classes.")
+        require(self.per_class is None or self.per_class >= 1, self, "per_class", "must be at least 1", "Use None for all.")
+        require(
+            self.part in ("whole", "fit", "held_out", "test"), self, "part", "is not a part", "Use .whole, .fit(phase) or .held_out(phase)."
+        )
+
+    @property
+    def whole(self) -> Self:
+        """All of the training split."""
+        return replace(self, part="whole")
+
+    def fit(self, phase: Phase) -> Self:
+        """What may be fitted on: 90 % of train in the search phase, all of train to confirm."""
+        return replace(self, part="fit" if _checked(phase) == "search" else "whole")
+
+    def held_out(self, phase: Phase) -> Self:
+        """What is scored: the other 10 % of train in the search phase, the test split to confirm."""
+        return replace(self, part="held_out" if _checked(phase) == "search" else "test")
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes after selection."""
+        return self.class_count if self.classes is None else len(self.classes)
+
+    def load(self, root: Path | None) -> Images:
+        """The selected images in id order, memory-mapped from the node's cache, which is built at the first call.
+
+        `root` is the image folder (`--data` or CONTRAST_DATA). Raises `UserError` when the data cannot be found, are torn,
+        lack a class, or differ from the pinned digest.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is read")
+
+
+def _checked(phase: Phase) -> Phase:
+    if phase not in ("search", "confirm"):
+        raise UserError(f"phase = {phase!r}: must be 'search' or 'confirm'. Pass on the phase that the space was called with.")
+    return phase

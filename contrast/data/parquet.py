@@ -1,0 +1,58 @@
+"""Images in Parquet files as on the Hugging Face hub: a column of {bytes, path} and a column of labels."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contrast.component import UserError
+from contrast.data.png import decode
+
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "fine_label")
+_AGAIN = "Get that file again"
+
+
+def parquet_files(folder: Path, split: str) -> tuple[Path, ...]:
+    """The shards `<split>-*.parquet` in `folder`, in order of name. Raises `UserError` when `-of-N` says some are missing."""
+    files = tuple(sorted(folder.glob(f"{split}-*.parquet")))
+    total = re.search(r"-of-(\d+)\.parquet$", files[0].name) if files else None
+    if total and int(total[1]) != len(files):
+        raise UserError(f"{folder}: holds {len(files)} of {int(total[1])} files {split}-*.parquet. Get the missing ones.")
+    return files
+
+
+def read_parquet(files: Sequence[Path], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 [N, C, H, W] and labels int64 [N] of all shards. Raises `UserError` for a torn, empty or strange file."""
+    parts = [_read_one(file, shape) for file in files]
+    return np.concatenate([pixels for pixels, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+
+def _read_one(file: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(file).names
+        image, label = _column(file, names, IMAGE_COLUMNS), _column(file, names, LABEL_COLUMNS)
+        table = pq.read_table(file, columns=[image, label])
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: is not a whole Parquet file ({error}). {_AGAIN}.") from error
+    if len(table) == 0:
+        raise UserError(f"{file}: holds no images. {_AGAIN}, or remove it.")
+    if not pa.types.is_struct(table[image].type) or table[image].type.get_field_index("bytes") < 0:
+        raise UserError(f"{file}: column {image} must be {{bytes, path}}, is {table[image].type}. {_AGAIN}.")
+    if not pa.types.is_integer(table[label].type) or table[label].null_count:
+        raise UserError(f"{file}: column {label} must be integers without gaps, is {table[label].type}. {_AGAIN}.")
+    pixels = np.empty((len(table), *shape), dtype=np.uint8)
+    for row, data in enumerate(data for chunk in table[image].chunks for data in chunk.field("bytes").to_pylist()):
+        pixels[row] = decode(data or b"", f"{file}, row {row}", shape)
+    return pixels, table[label].to_numpy().astype(np.int64)
+
+
+def _column(file: Path, names: Sequence[str], wanted: Sequence[str]) -> str:
+    for name in wanted:
+        if name in names:
+            return name
+    raise UserError(f"{file}: has columns {', '.join(names)}, must have one of {', '.join(wanted)}. Rename the column.")

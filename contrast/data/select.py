@@ -1,0 +1,87 @@
+"""From all decoded images of a split to the ones a data set value names: classes, `per_class`, part."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from contrast.component import require
+from contrast.data.cache import Decoded, open_decoded
+from contrast.data.cache_folder import cache_folder
+from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
+from contrast.data.source import Found, Split, find
+
+TEST_IDS = 1 << 48  # added to the ids of test images: no image of train has the id of one of test
+_EVERY = 10  # one image in so many is held out
+
+Find = Callable[[Dataset, Path | None, Split], Found]
+
+
+def select(dataset: Dataset, root: Path | None, looking: Find = find) -> Images:
+    """The images that `dataset` names, in id order, read-only; what `Dataset.load` returns.
+
+    `looking` finds the raw images. The arrays are views of the node's memory map where the selection is contiguous there
+    (all of a split, neighbouring classes), else copies. Asking for the same value again costs nothing; a process goes on with
+    the images of its first call even when the files change.
+    """
+    return _select(dataset, root, looking, cache_folder())
+
+
+@lru_cache(maxsize=32)
+def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> Images:
+    split: Split = "test" if dataset.part == "test" else "train"
+    decoded = open_decoded(dataset, split, looking(dataset, root, split), cache)
+    starts = _starts(dataset, split, decoded)
+    places, labels, ids = [], [], []
+    for label, (class_id, (start, count)) in enumerate(starts.items()):
+        ranks = _ranks(dataset, class_id, count)
+        places.append(start + ranks)
+        labels.append(np.full(len(ranks), label, dtype=np.int64))
+        ids.append(class_id * RANKS_PER_CLASS + ranks + (TEST_IDS if split == "test" else 0))
+    images = Images(_rows(decoded.pixels, np.concatenate(places)), np.concatenate(labels), np.concatenate(ids))
+    for array in images:
+        array.flags.writeable = False
+    return images
+
+
+def _starts(dataset: Dataset, split: Split, decoded: Decoded) -> dict[int, tuple[int, int]]:
+    """For each wanted class, in the listed order, its first place and its number of images in the decoded arrays."""
+    held, first, counts = np.unique(decoded.labels, return_index=True, return_counts=True)
+    present = {int(c): (int(start), int(count)) for c, start, count in zip(held, first, counts, strict=True)}
+    wanted = dataset.classes if dataset.classes is not None else range(dataset.class_count)
+    missing = [c for c in wanted if c not in present]
+    require(
+        not missing,
+        dataset,
+        "classes",
+        f"class {_listed(missing)} must be in the {split} files of {dataset.name}, which have only {_listed(list(present))}",
+        "Name classes among those, or complete the files.",
+    )
+    return {c: present[c] for c in wanted}
+
+
+def _ranks(dataset: Dataset, class_id: int, count: int) -> np.ndarray:
+    ranks = np.arange(count if dataset.per_class is None else min(count, dataset.per_class), dtype=np.int64)
+    held_out = ranks % _EVERY == _EVERY - 1
+    kept: np.ndarray = {"fit": ranks[~held_out], "held_out": ranks[held_out]}.get(dataset.part, ranks)
+    rule = f"class {class_id} has {len(ranks)} images, too few for the part {dataset.part!r}, which holds out every tenth"
+    require(len(kept) > 0, dataset, "per_class", rule, f"Use at least {_EVERY} images a class.")
+    return kept
+
+
+def _rows(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
+    first, contiguous = int(places[0]), bool(np.all(np.diff(places) == 1))
+    rows: np.ndarray = pixels[first : first + len(places)] if contiguous else np.asarray(pixels)[places]
+    return rows
+
+
+def _listed(ids: list[int]) -> str:
+    """Ids with runs joined: 0-4, 6, 11."""
+    runs: list[list[int]] = []
+    for i in ids:
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -1,0 +1,23 @@
+"""An encoder turns images into features; it is what pretraining is for and what is transferred."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from contrast.component import Component
+
+
+@dataclass(frozen=True)
+class Encoder(Component, ABC):
+    """A recipe for a module [N, C, H, W] -> [N, width] that ends in global average pooling."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """d, the number of features."""
+
+    @abstractmethod
+    def build(self, channels: int, generator: torch.Generator) -> nn.Module:
+        """The module for images of `channels` channels; all weights are drawn from `generator`."""

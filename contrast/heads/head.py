@@ -1,0 +1,27 @@
+"""A head is what stands on the encoder during training: a projection for contrast, a classifier for labels."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from contrast.component import Component
+
+
+@dataclass(frozen=True)
+class Head(Component, ABC):
+    """A recipe for a module [N, width] -> [N, k]."""
+
+    @abstractmethod
+    def build(self, width: int, classes: int, generator: torch.Generator) -> nn.Module:
+        """The module for features of `width` and data of `classes` classes; all weights are drawn from `generator`."""
+
+
+def dense(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with torch's default law, weights and biases uniform in +- 1 / sqrt(inputs), drawn from `generator`."""
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # which draws nothing from the global generator
+    bound = inputs**-0.5
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer

@@ -1,0 +1,22 @@
+"""Cross-entropy, the loss of the supervised baseline: every view is classified by itself."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from contrast.losses.loss import Loss, full_precision, labels_for
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """The mean over images and views of -log softmax(logits)[label]; every view of an image has its label (PROTOCOL 2.3)."""
+
+    contrastive: ClassVar[bool] = False
+
+    def __call__(self, output: Float[Tensor, "n v c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
+        """The loss of logits [N, V, C] and labels in 0..C-1."""
+        classes = labels_for(self, labels).repeat_interleave(output.shape[1])
+        return functional.cross_entropy(full_precision(output).flatten(0, 1), classes)

@@ -1,0 +1,51 @@
+"""Generalised contrastive loss: align the two views of an image, spread all views over the sphere, weigh the two freely."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.component import UserError, require
+from contrast.losses.loss import Loss
+from contrast.losses.similarity import log_partition, unit_views
+
+
+@dataclass(frozen=True)
+class GeneralizedContrastive(Loss):
+    """scale * (L_align + distribution_weight * mean_i logsumexp_{j != i} s_ij), s_ij = z_i . z_j / temperature (PROTOCOL 2.6, lse_sphere).
+
+    z is on the unit sphere and L_align = (1 / 2Nd) sum_n |z_n1 - z_n2|^2, a mean over N d numbers. Exactly 2 views.
+    At distribution_weight = temperature / d the identity d * loss - 1 = temperature * NT-Xent holds (scale 1); so the weight
+    to compare over widths and temperatures is `lambda_eff` = distribution_weight * d / temperature, which is 1 there.
+
+    `temperature` > 0, `distribution_weight` >= 0. `scale` > 0 multiplies the whole loss: the mean over d makes it small, and
+    scale = d / temperature gives it the gradients of NT-Xent when lambda_eff is 1. Labels are not read.
+    """
+
+    temperature: float
+    distribution_weight: float
+    scale: float = 1.0
+    contrastive: ClassVar[bool] = True
+    fewest_views: ClassVar[int] = 2
+    most_views: ClassVar[int | None] = 2
+
+    def __post_init__(self) -> None:
+        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.03 to 1.")
+        weighs = 0 <= self.distribution_weight < math.inf
+        require(weighs, self, "distribution_weight", "must be 0 or above and finite", "NT-Xent's balance is temperature / width.")
+        require(0 < self.scale < math.inf, self, "scale", "must be above 0 and finite", "Leave it at 1 when in doubt.")
+
+    def __call__(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
+        """The loss of N images in 2 views each."""
+        if output.shape[1] != 2:
+            raise UserError(f"output has {output.shape[1]} views an image: GeneralizedContrastive aligns 2. Use views that give 2.")
+        z = unit_views(output)
+        alignment = (z[:, 0] - z[:, 1]).square().mean() / 2
+        spread = log_partition(z.flatten(0, 1), self.temperature).mean()
+        return self.scale * (alignment + self.distribution_weight * spread)
+
+    def constants(self, width: int) -> dict[str, float]:
+        """`lambda_eff`: 1 where the balance of the two terms is NT-Xent's."""
+        return {"lambda_eff": self.distribution_weight * width / self.temperature}

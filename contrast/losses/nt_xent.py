@@ -1,0 +1,38 @@
+"""NT-Xent, the loss of SimCLR: find the other view of the same image among all other views of the batch."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.component import UserError, require
+from contrast.losses.loss import Loss
+from contrast.losses.similarity import log_partition, unit_views
+
+
+@dataclass(frozen=True)
+class NTXent(Loss):
+    """mean_i [logsumexp_{k != i} s_ik - s_i,pos(i)], s_ij = cosine(z_i, z_j) / temperature (PROTOCOL 2.1).
+
+    With V > 2 views the positives are the V - 1 other views and their s is averaged, which is `SupCon` when every image is
+    its own class. `temperature` > 0. Labels are not read. Raises `UserError` for fewer than 2 views.
+    """
+
+    temperature: float
+    contrastive: ClassVar[bool] = True
+    fewest_views: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.03 to 1.")
+
+    def __call__(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
+        """The loss of N images in V views each."""
+        views = output.shape[1]
+        if views < 2:
+            raise UserError(f"output has {views} view an image: NTXent compares 2 or more. Use SimCLRViews() or CropViews().")
+        z = unit_views(output)
+        # Over the pairs of an image: sum_{v != w} z_v . z_w = |sum_v z_v|^2 - sum_v |z_v|^2.
+        agreement = (z.sum(1).square().sum(-1) - z.square().sum((1, 2))) / (views * (views - 1))
+        return log_partition(z.flatten(0, 1), self.temperature).mean() - agreement.mean() / self.temperature

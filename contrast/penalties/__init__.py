@@ -1,0 +1,5 @@
+"""Gradient penalties, one a file: terms that training adds to the loss."""
+
+from contrast.penalties.contrastive_input_gradient import ContrastiveInputGradient as ContrastiveInputGradient
+from contrast.penalties.input_gradient import InputGradient as InputGradient
+from contrast.penalties.penalty import Penalty as Penalty

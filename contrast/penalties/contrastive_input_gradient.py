@@ -1,0 +1,31 @@
+"""Tikhonov regularisation of a contrastive loss, which belongs to the batch as a whole."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.losses.loss import Loss
+from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+
+
+@dataclass(frozen=True)
+class ContrastiveInputGradient(Penalty):
+    """(weight / 2) R with R = (1/2) sum_i |grad_{x_i} L|^2 over all views i of the batch, L the batch's mean loss (PROTOCOL 6.2).
+
+    The sum is meant literally: R falls as 1 / N since L is a mean, so `weight` has a meaning at one batch size only.
+    Takes contrastive losses only.
+    """
+
+    def accepts(self, loss: Loss) -> bool:
+        """Contrastive losses."""
+        return loss.contrastive
+
+    def __call__(
+        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+    ) -> Float[Tensor, ""]:
+        """The penalty of a batch, summed over images and views."""
+        refuse_unless_accepted(self, loss)
+        if self.weight == 0:
+            return output.new_zeros(())
+        return self.weight / 2 * squared_gradient_norm(loss(output, labels), inputs) / 2

@@ -1,0 +1,34 @@
+"""Tikhonov regularisation of a classifier: the loss of an image should change little when its pixels do."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.losses.cross_entropy import CrossEntropy
+from contrast.losses.loss import Loss
+from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+
+
+@dataclass(frozen=True)
+class InputGradient(Penalty):
+    """mean_i (weight / 2) |grad_{x_i} sum_j l_j|^2, l_j the cross-entropy of view j, x_i its pixels (PROTOCOL 6.1).
+
+    The gradient is that of the *sum* of the losses, so that it is per sample and does not shrink with the batch. Where batch
+    normalisation couples the samples, l_j for j != i adds its share; an exact per-sample gradient is not to be had then.
+    Takes `CrossEntropy` only.
+    """
+
+    def accepts(self, loss: Loss) -> bool:
+        """Cross-entropy."""
+        return isinstance(loss, CrossEntropy)
+
+    def __call__(
+        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+    ) -> Float[Tensor, ""]:
+        """The penalty of a batch, averaged over images and views."""
+        refuse_unless_accepted(self, loss)
+        if self.weight == 0:
+            return output.new_zeros(())
+        views = output.shape[0] * output.shape[1]
+        return self.weight / 2 * squared_gradient_norm(loss(output, labels) * views, inputs) / views

@@ -1,0 +1,54 @@
+"""A penalty is a term added to a loss that asks for small gradients with respect to the pixels.
+
+It differentiates the loss once for its value, and training differentiates it again: the graph of the first derivative is
+kept. Images are in [0, 1] before normalisation, so that a weight means the same for every data set.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.component import Component, UserError, require
+from contrast.losses.loss import Loss
+
+
+@dataclass(frozen=True)
+class Penalty(Component, ABC):
+    """`weight` >= 0 multiplies the penalty; at 0 it is zero and costs nothing. First and positional."""
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.weight < math.inf, self, "weight", "must be 0 or above and finite", "Usual values are 0.1 to 10.")
+
+    @abstractmethod
+    def accepts(self, loss: Loss) -> bool:
+        """Whether the penalty is defined for `loss`."""
+
+    @abstractmethod
+    def __call__(
+        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+    ) -> Float[Tensor, ""]:
+        """The term to add to the loss; `inputs` requires gradients, and `output` was computed from it.
+
+        Raises `UserError` for a loss that it does not accept.
+        """
+
+
+def squared_gradient_norm(total: Float[Tensor, ""], inputs: Float[Tensor, "n v c h w"]) -> Float[Tensor, ""]:
+    """|d total / d inputs|^2 summed over all views and pixels, itself differentiable."""
+    # Outside autocast: the backward pass would else multiply in bfloat16 what the forward pass had in float32.
+    with torch.autocast(inputs.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(total, inputs, create_graph=True)
+    return gradient.square().sum()
+
+
+def refuse_unless_accepted(penalty: Penalty, loss: Loss) -> None:
+    """Raise `UserError` when `penalty` is not defined for `loss`."""
+    if not penalty.accepts(loss):
+        cure = "InputGradient goes with CrossEntropy, ContrastiveInputGradient with contrastive losses."
+        raise UserError(f"{penalty!r} is not defined for {type(loss).__name__}. {cure}")

@@ -1,0 +1,161 @@
+"""Pretraining: an encoder and its head, trained on views of images under one loss.
+
+SimCLR, SupCon and SupCE are the same stage with different values: `SimCLRViews` with `NTXent` or `SupCon` and an `MLPHead`,
+or `CropFlip` with `CrossEntropy` and a `Classifier`. What is transferred is the encoder; the head stays with the stage.
+"""
+
+import copy
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+
+from contrast import random
+from contrast.augmentations.views import Views
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.encoders.encoder import Encoder
+from contrast.heads.classifier import Classifier
+from contrast.heads.head import Head
+from contrast.loop import Step, load_training_state, train_epoch, training_state
+from contrast.losses.loss import Loss
+from contrast.model import Artefact, Model, Net
+from contrast.optim.cosine import Cosine
+from contrast.optim.sgd import SGD
+from contrast.penalties.penalty import Penalty
+from contrast.stage import Metrics, Stage, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Stage):
+    """Train `encoder` and `head` on `data` for `epochs` (PROTOCOL 3); `batch_size` counts images, each seen in all its views.
+
+    `seed` decides initial weights, order and views. A penalty of weight 0 is no penalty. `precision` is that of the
+    network's forward and backward pass; losses are always computed in float32. Results: `loss` of the last epoch, and
+    what the loss reports of its constants (such as `lambda_eff`).
+    """
+
+    data: Dataset
+    encoder: Encoder
+    views: Views
+    loss: Loss
+    head: Head
+    batch_size: int
+    epochs: int
+    seed: int
+    optimizer: SGD
+    schedule: Cosine = Cosine(rate=0.1)
+    penalty: Penalty | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 2, self, "batch_size", "must be at least 2", "Contrast needs a second image.")
+        require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
+        require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
+        require(self.precision in ("fp32", "bf16"), self, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' when in doubt.")
+        fewest, most = self.loss.fewest_views, self.loss.most_views
+        fits = fewest <= self.views.count and (most is None or self.views.count <= most)
+        wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
+        require(fits, self, "views", f"{type(self.loss).__name__} takes {wanted} views", "Use SimCLRViews() or CropViews().")
+        classifies = isinstance(self.head, Classifier) != self.loss.contrastive
+        require(
+            classifies,
+            self,
+            "head",
+            f"does not fit {type(self.loss).__name__}",
+            "CrossEntropy takes Classifier(), contrastive losses MLPHead().",
+        )
+        if self.penalty is not None:
+            fits = self.penalty.accepts(self.loss)
+            require(
+                fits,
+                self,
+                "penalty",
+                f"does not fit {type(self.loss).__name__}",
+                "InputGradient goes with CrossEntropy, ContrastiveInputGradient with contrastive losses.",
+            )
+            if self.penalty.weight == 0:
+                object.__setattr__(self, "penalty", None)
+
+    @property
+    def length(self) -> int:
+        """Epochs."""
+        return self.epochs
+
+    def check(self, size: Callable[[Dataset], int]) -> None:
+        """The batch must not be larger than the data."""
+        available = size(self.data)
+        require(
+            self.batch_size <= available,
+            self,
+            "batch_size",
+            f"is larger than the data ({available} images)",
+            "Lower batch_size or use more images.",
+        )
+
+    def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
+        """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
+        images = workspace.images(self.data)
+        net = initial_net(self.data, self.encoder, self.head, self.seed)
+        net = net.to(workspace.device).to(memory_format=torch.channels_last)
+        optimizer = self.optimizer.build(net.parameters())
+        done, state = workspace.restore()
+        if done:
+            load_training_state(net, optimizer, state)
+        precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        step = Step(self.views, self.loss, self.penalty, precision, workspace.device)
+        metrics: Metrics = workspace.last_metrics()
+        for epoch in range(done + 1, self.epochs + 1):
+            lr = self.schedule.at(self.optimizer.lr, epoch, self.epochs)
+            metrics = train_epoch(net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=epoch)
+            if workspace.monitor is not None and (epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs):
+                metrics |= workspace.monitor(Model(self, workspace.so_far(), partial(copy.deepcopy, net), final=False))
+            workspace.save(epoch, metrics, training_state(net, optimizer))
+            yield metrics
+        workspace.keep_weights(net.state_dict())
+        width = net.top(torch.zeros(1, self.encoder.width, device=workspace.device)).shape[1]
+        return {"loss": metrics["loss"], **self.loss.constants(width)}
+
+    def model(self, workspace: Workspace) -> Model:
+        """Encoder with its head: `net(x)` is the projection z, or the pretraining classes' logits."""
+        artefact = workspace.of(self)
+        return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untrained(Stage):
+    """An encoder as it was initialised for `seed`, the baseline that any pretraining has to beat; no head, no training.
+
+    It has the initial weights of a `Pretrain` of the same encoder and seed, so differences between the two are paired.
+    """
+
+    data: Dataset
+    encoder: Encoder
+    seed: int
+
+    def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
+        """Keep the initial weights; no epochs."""
+        net = initial_net(self.data, self.encoder, None, self.seed)
+        workspace.keep_weights(net.state_dict())
+        return {"parameters": float(sum(p.numel() for p in net.parameters()))}
+        yield {}
+
+    def model(self, workspace: Workspace) -> Model:
+        """The encoder; its top is the identity."""
+        artefact = workspace.of(self)
+        return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+
+
+def initial_net(data: Dataset, encoder: Encoder, head: Head | None, seed: int) -> Net:
+    """A freshly initialised network in the normalisation of `data`; weights depend on (seed, part) alone."""
+    body = encoder.build(data.shape[0], random.generator(seed, "encoder"))
+    top = torch.nn.Identity() if head is None else head.build(encoder.width, data.num_classes, random.generator(seed, "head"))
+    return Net(data.mean, data.std, body, top)
+
+
+def _load(stage: Pretrain | Untrained, artefact: Artefact, device: torch.device) -> Net:
+    net = initial_net(stage.data, stage.encoder, stage.head if isinstance(stage, Pretrain) else None, stage.seed)
+    net.load_state_dict(artefact.weights())
+    return net.to(device).to(memory_format=torch.channels_last)

@@ -1,0 +1,209 @@
+"""A stage is a component that runs; a workspace is where and how it runs.
+
+What a stage is (its fields) decides its identity; where it runs (folder, device, threads, data root) lives in the
+workspace and never enters it. `run` is a generator: it saves its state, *then* yields one dict of metrics an epoch, and at
+the end returns its results. Whoever drives it may close it between two epochs, and nothing saved is lost.
+"""
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contrast.component import Component, UserError, nested
+from contrast.data.dataset import Dataset, Images
+from contrast.model import Artefact, Model, Net
+
+Metrics = dict[str, float]
+_FEATURE_BYTES = 512 << 20
+
+
+class Diverged(ArithmeticError):
+    """A non-finite loss: a result of the stage's value, not an accident; committed as such and not tried again."""
+
+
+@dataclass(frozen=True)
+class Stage(Component):
+    """A component that runs. Fields that are stages are its upstream; there is no other way to depend on one."""
+
+    def run(self, workspace: "Workspace") -> Generator[Metrics, None, Metrics]:
+        """Yield the metrics of each epoch (after saving state), return the results; the first result is the main one."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it runs")
+
+    def model(self, workspace: "Workspace") -> Model:
+        """The network this stage leaves, from its artefact in `workspace`. Only stages that train or make one have it."""
+        raise UserError(f"{type(self).__name__} leaves no network. Measure a Pretrain, an Untrained or a Finetune.")
+
+    def check(self, size: Callable[[Dataset], int]) -> None:
+        """Raise `UserError` for what only the data can tell, such as a batch larger than the data; before any training."""
+
+    @property
+    def length(self) -> int:
+        """How many times `run` yields: its epochs."""
+        return 0
+
+
+def upstream(stage: Stage) -> tuple[Stage, ...]:
+    """The stages that `stage` needs: those nested in its fields, through components that are not stages, each once."""
+    found: dict[Stage, None] = {}
+
+    def visit(value: Component) -> None:
+        for part in nested(value):
+            if isinstance(part, Stage):
+                found[part] = None
+            else:
+                visit(part)
+
+    visit(stage)
+    return tuple(found)
+
+
+class Memory:
+    """What a worker process keeps between stages: networks, and features up to a fixed number of bytes."""
+
+    def __init__(self) -> None:
+        self.models: OrderedDict[Stage, Model] = OrderedDict()
+        self.features: OrderedDict[tuple[Stage, Dataset], Tensor] = OrderedDict()
+
+    def keep_features(self, key: tuple[Stage, Dataset], value: Tensor) -> None:
+        """Remember features, forgetting the oldest beyond the byte limit."""
+        self.features[key] = value
+        while sum(t.nbytes for t in self.features.values()) > _FEATURE_BYTES and len(self.features) > 1:
+            self.features.popitem(last=False)
+
+    def keep_model(self, stage: Stage, model: Model) -> None:
+        """Remember a network, forgetting the oldest beyond four."""
+        self.models[stage] = model
+        while len(self.models) > 4:
+            self.models.popitem(last=False)
+
+
+@dataclass
+class Workspace:
+    """Where and how a stage runs; never part of its identity.
+
+    `folder`: the attempt's own folder, the only place it writes to. `resolve`: the artefact of an upstream stage. `data`:
+    the image folder, or None. `monitor`: called on the network in training at chosen epochs, returns metrics to yield.
+    """
+
+    folder: Path
+    resolve: Callable[[Stage], Artefact]
+    data: Path | None = None
+    device: torch.device = torch.device("cpu")
+    threads: int = 1
+    monitor: Callable[[Model], Metrics] | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    def of(self, stage: Stage) -> Artefact:
+        """What the upstream `stage` left."""
+        return self.resolve(stage)
+
+    def model(self, stage: Stage) -> Model:
+        """The network that `stage` left; kept in memory for the measures that follow."""
+        if stage not in self.memory.models:
+            self.memory.keep_model(stage, stage.model(self))
+        return self.memory.models[stage]
+
+    def images(self, dataset: Dataset) -> Images:
+        """The images of `dataset`, memory-mapped."""
+        return dataset.load(self.data)
+
+    def pixels(self, dataset: Dataset) -> tuple[Tensor, Tensor]:
+        """All images as float32 [N, C, H, W] in [0, 1] and labels int64 [N], on the device."""
+        images = self.images(dataset)
+        pixels = torch.from_numpy(np.array(images.pixels)).to(self.device).float() / 255
+        return pixels, torch.from_numpy(np.array(images.labels)).to(self.device)
+
+    def features(self, model: Model, dataset: Dataset) -> Tensor:
+        """Encoder features float32 [N, d] of `dataset` in id order, eval mode, fp32, no gradient; kept in memory."""
+        key = (model.stage, dataset)
+        if not model.final:
+            return extract(model.net, self.images(dataset).pixels, self.device)
+        if key not in self.memory.features:
+            self.memory.keep_features(key, extract(model.net, self.images(dataset).pixels, self.device))
+        return self.memory.features[key]
+
+    def keep_arrays(self, **arrays: np.ndarray) -> None:
+        """Keep arrays beside the results; a second call replaces the first."""
+        with _replacing(self.folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def keep_weights(self, weights: dict[str, Tensor]) -> None:
+        """Keep weights beside the results, as safetensors."""
+        with _replacing(self.folder / "weights.safetensors") as temporary:
+            save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary)
+
+    def save(self, epoch: int, metrics: Metrics, state: dict[str, Tensor]) -> None:
+        """Save the state after `epoch` (1-based) and its metrics; call it before yielding them.
+
+        The curve is written first: a kill between the two leaves a line too many, which `restore` cuts, never one too few.
+        """
+        with open(self.folder / "curve.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with _replacing(self.folder / "state.safetensors") as temporary:
+            tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+            save_file(tensors, temporary, metadata={"epoch": str(epoch)})
+
+    def last_metrics(self) -> Metrics:
+        """The metrics last saved, or none."""
+        path = self.folder / "curve.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return {k: v for k, v in json.loads(lines[-1]).items() if k != "epoch"} if lines else {}
+
+    def so_far(self) -> Artefact:
+        """What the running stage has left so far."""
+        return Artefact(self.folder, {})
+
+    def restore(self) -> tuple[int, dict[str, Tensor]]:
+        """The last saved (epoch, state), or (0, {}) at the start; lines of the curve beyond that epoch are cut."""
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            (self.folder / "curve.jsonl").unlink(missing_ok=True)
+            return 0, {}
+        with safe_open(path, framework="pt") as file:
+            epoch = int(file.metadata()["epoch"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        lines = (self.folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()[:epoch]
+        with _replacing(self.folder / "curve.jsonl") as temporary:
+            temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        return epoch, state
+
+
+def extract(net: Net, pixels: np.ndarray, device: torch.device, batch: int = 256) -> Tensor:
+    """Features float32 [N, d] of uint8 pixels [N, C, H, W], in batches, without gradient; the result lies on the CPU."""
+    net = net.to(device).eval()
+    with torch.no_grad():
+        parts = [
+            net.features(torch.from_numpy(np.array(pixels[i : i + batch])).to(device).float() / 255).float().cpu()
+            for i in range(0, len(pixels), batch)
+        ]
+    return torch.cat(parts)
+
+
+class _replacing:
+    """A temporary path beside `target`, flushed to disk and renamed onto it at the end: readers see old or new, whole."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.temporary = target.with_name(target.name + ".tmp")
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return
+        with open(self.temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.temporary, self.target)

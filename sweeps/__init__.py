@@ -1,0 +1,6 @@
+"""Running it: sweeps, the controller, engines, the store, and the command line."""
+
+from sweeps.script import main as main
+from sweeps.sweep import Confirm as Confirm
+from sweeps.sweep import Run as Run
+from sweeps.sweep import Sweep as Sweep

@@ -1,0 +1,9 @@
+"""The named sweeps, one file per question; each is a lab note that runs."""
+
+from collections.abc import Callable
+
+from sweeps.catalog.quickstart import quickstart
+from sweeps.catalog.to_contrast import to_contrast
+from sweeps.sweep import Sweep
+
+CATALOG: dict[str, Callable[[str], Sweep]] = {"quickstart": quickstart, "to_contrast": to_contrast}

@@ -1,0 +1,238 @@
+"""The controller hands out units of work and hears what becomes of them. It is pure Python: no Ray, no MLflow, no clock of its own.
+
+What is wanted it learns from the population; it chooses what runs next, passes results back, and retries what was lost.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from analysis.measure import Measure
+from contrast.component import UserError
+from contrast.stage import Metrics, Stage
+from sweeps.event import Event, numbers
+from sweeps.fingerprint import describe
+from sweeps.graph import FAILED, HELD, RUNNING, WAITING, Job, all_stages
+from sweeps.population import Population
+from sweeps.resources import Resources, cores_only
+
+MAX_ACCIDENTS = 5
+
+
+class Signal(Enum):
+    """What `next` and `report` answer besides a unit."""
+
+    WAIT = "wait"
+    DONE = "done"
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Stages that one worker executes in order with one `Resources`.
+
+    `identities` has the fingerprints of all it reads and writes, `values` the description of each of `stages`: a worker
+    cannot work them out, since the source of a user's script does not travel with its classes.
+    """
+
+    number: int
+    stages: tuple[Stage, ...]
+    values: tuple[dict[str, object], ...]
+    identities: dict[Stage, str]
+    resources: Resources
+    monitor: Measure | None = None
+
+
+class SweepFailed(RuntimeError):
+    """The sweep cannot go on: the same exception ended each of the first units."""
+
+
+class Controller:
+    """One launch of one sweep: the units in progress, and the population they work for."""
+
+    def __init__(
+        self, population: Population, *, resources: Callable[[Stage], Resources] = cores_only, now: Callable[[], float] = time.time
+    ) -> None:
+        self.population, self.graph, self.emit = population, population.graph, population.emit
+        self.resources, self.now = resources, now
+        self.running: dict[int, WorkUnit] = {}
+        self.stopping = False
+        self.fatal: Exception | None = None
+        self._units = 0
+        self._early_failures: list[str] = []
+        self._ended = 0
+        self._last_shape: Resources | None = None
+
+    def next(self) -> WorkUnit | Signal:
+        """The unit to run now, WAIT while nothing can start, DONE when all is finished, stopped or failed."""
+        if self.stopping or self.fatal is not None:
+            return Signal.WAIT if self.running else Signal.DONE
+        unit = self._pick()
+        while unit is None and self.population.draw_one():
+            unit = self._pick()
+        if unit is not None:
+            self.running[unit.number] = unit
+            self._last_shape = unit.resources
+            return unit
+        if self.running or self.graph.backing_off(self.now()) is not None:
+            return Signal.WAIT
+        if not self.population.finished_all:
+            raise RuntimeError("the controller has nothing to run and is not finished; this is a defect, please report it")
+        return Signal.DONE
+
+    def report(self, unit: WorkUnit, stage: Stage, epoch: int, metrics: Metrics) -> Signal:
+        """An epoch was computed or, after a restart, replayed; STOP when nobody wants the stage any more."""
+        job = self.graph.jobs[self.graph.identity(stage)]
+        if epoch == len(job.curve) + 1:
+            job.curve.append(metrics)
+            job.accidents = 0
+            self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
+            for who in sorted(job.wanted):
+                self.population.watch(who, job)
+        return Signal.STOP if self.stopping or self.fatal is not None or not job.wanted else Signal.CONTINUE
+
+    def committed(self, unit: WorkUnit, stage: Stage) -> None:
+        """A stage's record stands in the store; its children may start."""
+        job = self.graph.jobs[self.graph.identity(stage)]
+        record = self.graph.store.held(stage, job.fingerprint)
+        if record is None:
+            raise RuntimeError(f"{type(stage).__name__} {job.fingerprint} was announced as committed but is not in the store")
+        self.graph.settle(job, record)
+        self.graph.computed.add(job.fingerprint)
+        kind = "committed" if job.state == HELD else "diverged"
+        self.emit(
+            Event(
+                kind,
+                f"{type(stage).__name__} {job.fingerprint[:8]} {kind} {numbers(record.results)}",
+                None,
+                job.fingerprint,
+                record.results,
+            )
+        )
+        for who in sorted(job.wanted):
+            self.population.settled(who)
+        self.population.advance()
+
+    def finished(self, unit: WorkUnit) -> None:
+        """A unit ended without failing; stages it did not commit (it was stopped) wait again."""
+        jobs = [self.graph.jobs[self.graph.identity(stage)] for stage in unit.stages]
+        left = [job for job in jobs if job.state == RUNNING and job.wanted]
+        if left and not self.stopping and self.fatal is None:
+            self.fatal = RuntimeError(
+                f"a worker ended its unit without {type(left[0].stage).__name__} {left[0].fingerprint} and gave no reason"
+            )
+        self._give_back(unit)
+        self._ended += 1
+
+    def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
+        """A unit failed: kind "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
+
+        `stage` is the one that failed, None when the worker was lost before it began one.
+        """
+        self._give_back(unit)
+        if kind == "user":
+            self.fatal = UserError(text)
+        elif kind == "exception":
+            self._exception(stage or unit.stages[0], text)
+        elif stage is not None:
+            self._accident(stage, text)
+        self._ended += 1
+        self.population.advance()
+
+    def _pick(self) -> WorkUnit | None:
+        ready = self.graph.ready(self.now())
+        if not ready:
+            return None
+        job = min(ready, key=self._urgency)
+        stages = [job.stage]
+        alone = isinstance(job.stage, Measure) and (job.stage.alone or isinstance(job.stage.of, tuple))
+        if not alone:
+            stages += self._followers(job)
+        for stage in stages:
+            self.graph.jobs[self.graph.identity(stage)].state = RUNNING
+        self._units += 1
+        read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
+        monitor = self.population.monitor_of(job) if not isinstance(job.stage, Measure) else None
+        return WorkUnit(self._units, tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
+
+    def _followers(self, job: Job) -> list[Stage]:
+        """Short measures that can follow in the same worker: of this stage, or of what this measure measures."""
+        measured = job.stage.of if isinstance(job.stage, Measure) else job.stage
+        followers = []
+        for child in sorted(self.graph.jobs[self.graph.identity(measured)].children):  # type: ignore[arg-type]
+            other = self.graph.jobs[child]
+            short = isinstance(other.stage, Measure) and not other.stage.alone and other.stage.of == measured
+            if (
+                short
+                and other is not job
+                and other.state == WAITING
+                and other.wanted
+                and self.graph.fed(other, frozenset({job.fingerprint}))
+            ):
+                followers.append(other.stage)
+        return followers
+
+    def _urgency(self, job: Job) -> tuple[int, bool, int, str]:
+        """Confirmation, then children of committed stages, then further seeds, then pilots."""
+        number, phase, seed = min(job.wanted, key=lambda who: (who[1] != "confirm", who))
+        if phase == "confirm" and self.population.phase == "search":
+            rank = 0
+        elif job.needs:
+            rank = 1
+        else:
+            rank = 3 if seed in self.population.pilots else 2
+        return rank, self._last_shape is not None and self.resources(job.stage) != self._last_shape, number, job.fingerprint
+
+    def _give_back(self, unit: WorkUnit) -> None:
+        self.running.pop(unit.number, None)
+        for stage in unit.stages:
+            job = self.graph.jobs[self.graph.identity(stage)]
+            if job.state == RUNNING:
+                job.state = WAITING
+
+    def _exception(self, stage: Stage, text: str) -> None:
+        job = self.graph.jobs[self.graph.identity(stage)]
+        job.exceptions += 1
+        last_line = text.strip().splitlines()[-1]
+        if self._ended == len(self._early_failures) < 3:
+            self._early_failures.append(last_line)
+        if len(self._early_failures) == 3 and len(set(self._early_failures)) == 1:
+            self.fatal = SweepFailed(f"the first three units all ended with the same exception:\n{text}")
+        elif job.exceptions >= 2:
+            self._fail(job, text)
+        else:
+            self.emit(
+                Event("retry", f"{type(stage).__name__} {job.fingerprint[:8]} raised, tried once more: {last_line}", None, job.fingerprint)
+            )
+
+    def _accident(self, stage: Stage, text: str) -> None:
+        job = self.graph.jobs[self.graph.identity(stage)]
+        job.accidents += 1
+        job.not_before = self.now() + min(60.0, 2.0 ** (job.accidents - 2))
+        if job.accidents > MAX_ACCIDENTS:
+            self._fail(job, f"lost {job.accidents} times without progress: {text}")
+        else:
+            self.emit(
+                Event(
+                    "retry",
+                    f"{type(stage).__name__} {job.fingerprint[:8]} lost its worker, goes on from its last epoch",
+                    None,
+                    job.fingerprint,
+                )
+            )
+
+    def _fail(self, job: Job, text: str) -> None:
+        job.state, job.reason = FAILED, text
+        self.emit(
+            Event(
+                "failed", f"{type(job.stage).__name__} {job.fingerprint[:8]} failed: {text.strip().splitlines()[-1]}", None, job.fingerprint
+            )
+        )
+        for who in sorted(job.wanted):
+            self.population.settled(who)
+
+
+def _line(stage: Stage, epoch: int, metrics: Metrics) -> str:
+    return f"{type(stage).__name__} epoch {epoch}/{stage.length} {numbers(metrics)}"

@@ -1,0 +1,48 @@
+"""The in-process engine: units one after another, for a notebook, a debugger, a test or a single point."""
+
+import time
+
+from contrast.stage import Memory
+from sweeps.controller import Controller, Signal, WorkUnit
+from sweeps.engines.worker import Message, Place, execute
+
+
+def run(controller: Controller, place: Place) -> None:
+    """Run until the controller is done."""
+    memory = Memory()
+    while True:
+        unit = controller.next()
+        if unit is Signal.DONE:
+            return
+        if isinstance(unit, Signal):
+            # Nothing runs here while we wait, so only a back-off can be pending.
+            time.sleep(max(0.0, controller.graph.backing_off(controller.now()) or 0.0))
+            continue
+        run_unit(controller, unit, place, memory)
+
+
+def run_unit(controller: Controller, unit: WorkUnit, place: Place, memory: Memory) -> None:
+    """Run one unit and tell the controller what becomes of it."""
+    messages = execute(unit, place, memory)
+    try:
+        for message in messages:
+            if tell(controller, unit, message) is Signal.STOP:
+                break
+    finally:
+        messages.close()
+        if unit.number in controller.running:
+            controller.finished(unit)
+
+
+def tell(controller: Controller, unit: WorkUnit, message: Message) -> Signal:
+    """Pass a worker's message on to the controller; STOP when the unit is to end."""
+    stage = unit.stages[message.index]
+    if message.kind == "epoch":
+        return controller.report(unit, stage, message.epoch, message.metrics)
+    if message.kind == "committed":
+        controller.committed(unit, stage)
+        return Signal.STOP if controller.stopping or controller.fatal is not None else Signal.CONTINUE
+    if message.kind == "failed":
+        controller.failed(unit, stage, message.cause, message.text)
+        return Signal.STOP
+    return Signal.CONTINUE

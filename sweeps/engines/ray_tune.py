@@ -1,0 +1,267 @@
+"""Ray Tune as an executor: each Tune trial is one unit of work, each result one message of its worker.
+
+Three thin adapters, nothing more: a Searcher that asks the controller for units, a scheduler that passes reports on, and a
+Trainable that drives a unit's generator in a warm worker. Tune's own checkpoints, retries, loggers and restore are unused:
+state is saved by the stages, retries are the controller's, and results are read from the store.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+# Ray and Tune read these when they are imported; a local cluster makes its own token.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+
+import ray
+from ray import tune
+from ray.tune import schedulers, search
+
+from contrast.component import UserError
+from contrast.stage import Memory
+from sweeps.controller import Controller, Signal, WorkUnit
+from sweeps.engines.inline import tell
+from sweeps.engines.worker import Message, Place, cap_threads, execute
+from sweeps.resources import Resources
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A unit on its way to a worker; Tune prints configs into names and logs, where the content has no place."""
+
+    number: int
+    content: bytes = field(repr=False)
+
+
+class UnitTrainable(tune.Trainable):
+    """Drives one unit's generator, one message a step; kept warm and given the next unit by `reset_config`."""
+
+    _packed: Packed
+    _messages: Generator[Message, None, None] | None
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Only remember the unit: what a stage raises must not look like a broken worker."""
+        self._memory = Memory()
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next unit; a unit that was stopped is closed here."""
+        self._close()
+        self._take(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The next message, `done` after the last one."""
+        if self._messages is None:
+            unit, place = cloudpickle.loads(self._packed.content)
+            cap_threads(unit.resources.cpus)
+            self._messages = execute(unit, place, self._memory)
+        message = next(self._messages, None)
+        return {"done": True} if message is None else {"message": json.dumps(asdict(message))}
+
+    def cleanup(self) -> None:
+        """Close what is open when the worker is let go."""
+        self._close()
+
+    def _take(self, config: dict[str, Any]) -> None:
+        self._packed = config["unit"]
+        self._messages = None
+
+    def _close(self) -> None:
+        if self._messages is not None:
+            self._messages.close()
+            self._messages = None
+
+
+class Bridge:
+    """What searcher and scheduler share: the controller, the units in Tune's hands, and the first error of our own code.
+
+    Tune pickles searchers and schedulers; a copy of the bridge is blank and is never used.
+    """
+
+    def __init__(self, controller: Controller, place: Place) -> None:
+        self.controller, self.place = controller, place
+        self.units: dict[str, WorkUnit] = {}
+        self.last: dict[str, int] = {}
+        self.error: BaseException | None = None
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _blank, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Bridge":
+        return self
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The config of the next unit, None to wait, FINISHED at the end."""
+        unit = self.controller.next()
+        if unit is Signal.DONE:
+            return str(search.Searcher.FINISHED)
+        if isinstance(unit, Signal):
+            return None
+        self.units[trial_id] = unit
+        return {"unit": Packed(unit.number, cloudpickle.dumps((unit, self.place))), **asdict(unit.resources)}
+
+    def hear(self, trial_id: str, result: dict[str, Any]) -> Signal:
+        """A result: pass its message on, once."""
+        iteration = int(result.get("training_iteration", 0))
+        if trial_id not in self.units or iteration <= self.last.get(trial_id, 0):
+            return Signal.CONTINUE
+        self.last[trial_id] = iteration
+        message = result.get("message")
+        if message is None:
+            return Signal.CONTINUE
+        signal = tell(self.controller, self.units[trial_id], Message(**json.loads(message)))
+        return Signal.STOP if self.controller.stopping or self.controller.fatal is not None else signal
+
+    def over(self, trial_id: str, result: dict[str, Any] | None, lost: bool) -> None:
+        """A trial ended: its unit is finished, or its worker was lost."""
+        if result is not None:
+            self.hear(trial_id, result)
+        unit = self.units.pop(trial_id, None)
+        if unit is None or unit.number not in self.controller.running:
+            return
+        if lost:
+            began = self.last.pop(trial_id, 0) > 0
+            jobs = [self.controller.graph.jobs[unit.identities[stage]] for stage in unit.stages]
+            stage = next((job.stage for job in jobs if job.state == "running"), unit.stages[0])
+            self.controller.failed(unit, stage if began else None, "infrastructure", "the worker process ended")
+        else:
+            self.controller.finished(unit)
+
+    def guarded(self, call: Callable[[], Any], otherwise: Any) -> Any:  # noqa: ANN401
+        """Run a hook; Tune swallows or repeats what hooks raise, so keep the first error and wind down."""
+        if self.error is not None:
+            return otherwise
+        try:
+            return call()
+        except BaseException as error:  # noqa: BLE001 (re-raised after fit)
+            self.error = error
+            return otherwise
+
+
+def _blank() -> None:
+    """What a pickled bridge comes back as."""
+
+
+class UnitSearcher(search.Searcher):
+    """Asks the controller for units."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__(metric="training_iteration", mode="max")
+        self.bridge = bridge
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401
+        """A unit's config, None, or FINISHED."""
+        return self.bridge.guarded(lambda: self.bridge.suggest(trial_id), search.Searcher.FINISHED)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A unit's trial ended."""
+        self.bridge.guarded(lambda: self.bridge.over(trial_id, result, error), None)
+
+    def set_search_properties(self, *_: object, **__: object) -> bool:
+        """Tune's metric and mode mean nothing here."""
+        return True
+
+    def save(self, *_: object, **__: object) -> None:
+        """Nothing to save: the store is the state."""
+
+    def save_to_dir(self, *_: object, **__: object) -> None:
+        """Nothing to save."""
+
+    def restore(self, *_: object, **__: object) -> None:
+        """Nothing to restore."""
+
+
+class UnitScheduler(schedulers.FIFOScheduler):
+    """Passes reports on and stops what the controller stops."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self.bridge = bridge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401
+        """CONTINUE or STOP."""
+        signal = self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, result), Signal.STOP)
+        return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
+
+
+def connect(slots: int, address: str | None) -> None:
+    """Join the cluster at `address`, or start one on this machine with `slots` cores; nothing is printed."""
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
+    try:
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+            ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError) as error:
+        cure = "Check the address, RAY_AUTH_MODE and the token, or use --engine inline."
+        raise UserError(f"Ray cluster {address or 'on this machine'}: cannot connect ({str(error).splitlines()[0]}). {cure}") from error
+
+
+def gpus() -> float:
+    """GPUs of the connected cluster."""
+    return float(ray.cluster_resources().get("GPU", 0))
+
+
+def runner(slots: int) -> Callable[[Controller, Place], None]:
+    """`run` for this many units at once, the cluster left at the end."""
+
+    def execute_all(controller: Controller, place: Place) -> None:
+        try:
+            run(controller, place, slots)
+        finally:
+            ray.shutdown()
+
+    return execute_all
+
+
+def feasible(resources: Resources) -> None:
+    """Refuse a request that no node of the live cluster can ever grant."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes):
+        largest = ", ".join(f"cpu:{node.get('CPU', 0):g} gpu:{node.get('GPU', 0):g}" for node in nodes)
+        raise UserError(f"--resources = {resources}: no node is that large (nodes: {largest}). Ask for less, or add a larger node.")
+
+
+def run(controller: Controller, place: Place, slots: int) -> None:
+    """Run until the controller is done; Ray must be connected."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 1)
+    bridge = Bridge(controller, place)
+    scratch = Path(tempfile.mkdtemp(prefix="tune-", dir=place.root))
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(UnitTrainable, lambda config: tune.PlacementGroupFactory([_bundle(config)])),
+            tune_config=tune.TuneConfig(
+                search_alg=UnitSearcher(bridge), scheduler=UnitScheduler(bridge), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="units",
+                storage_path=str(scratch),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if bridge.error is not None:
+        raise bridge.error
+
+
+def _bundle(config: dict[str, Any]) -> dict[str, float]:
+    return {"CPU": config["cpus"], "GPU": config["gpus"]} if config["gpus"] else {"CPU": config["cpus"]}

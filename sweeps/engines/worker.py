@@ -1,0 +1,186 @@
+"""What a worker does with a unit of work, whichever engine started it: run each stage, save, report, commit.
+
+Messages are plain tuples of small values, so that any engine can carry them. The generator is driven from outside: after
+every message the engine may close it, and everything reported up to then is saved.
+"""
+
+import contextlib
+import io
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from analysis.measure import Measure
+from contrast.component import UserError
+from contrast.model import Model
+from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
+from sweeps.controller import WorkUnit
+from sweeps.fingerprint import package_digest
+from sweeps.store import Store, read_curve
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where units run: the root of the store, the image folder, and the digest of the driver's code."""
+
+    root: Path
+    data: Path | None
+    digest: str = field(default_factory=package_digest)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker tells: a stage began, an epoch is saved, a stage is committed or failed; `index` in the unit's stages.
+
+    For "failed", `text` is what happened and `cause` "user" or "exception".
+    """
+
+    kind: Literal["began", "epoch", "committed", "failed"]
+    index: int
+    epoch: int = 0
+    metrics: Metrics = field(default_factory=dict)
+    text: str = ""
+    cause: str = ""
+
+
+def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, None, None]:
+    """Run the stages of a unit in order; ends at the first that fails. `memory` keeps networks between units."""
+    if package_digest() != place.digest:
+        yield Message(
+            "failed",
+            0,
+            text="This worker has another version of the code than the driver: install the same one on every node.",
+            cause="user",
+        )
+        return
+    store = Store(place.root)
+    threads = max(1, int(unit.resources.cpus))
+    torch.set_num_threads(threads)
+    for index, stage in enumerate(unit.stages):
+        identity = unit.identities[stage]
+        if store.held(stage, identity) is not None:
+            yield Message("committed", index)
+            continue
+        yield Message("began", index)
+        failure = yield from _run(stage, index, identity, unit, place, store, memory)
+        if failure is not None:
+            yield failure
+            return
+
+
+def _run(
+    stage: Stage, index: int, identity: str, unit: WorkUnit, place: Place, store: Store, memory: Memory
+) -> Generator[Message, None, Message | None]:
+    """Run one stage to its record; returns the message of a failure instead of raising it."""
+    attempt = store.begin(stage, identity)
+    monitor = unit.monitor if unit.monitor is not None and unit.monitor.of == stage else None
+    workspace = Workspace(attempt, store.resolver(unit.identities), place.data, _device(unit), memory=memory)
+    if monitor is not None:
+        workspace.monitor = Monitor(monitor, workspace)
+    started = time.time()
+    log = Log(attempt / "log.txt")
+    log.line(f"{type(stage).__name__} {identity} starts")
+    for epoch, metrics in enumerate(read_curve(attempt), 1):
+        yield Message("epoch", index, epoch, metrics)
+    outcome, reason = "complete", ""
+    results: Metrics = {}
+    running = stage.run(workspace)
+    try:
+        while True:
+            with log.captured():
+                try:
+                    metrics = next(running)
+                except StopIteration as stop:
+                    results = dict(stop.value or {})
+                    break
+            epoch = len(read_curve(attempt))
+            log.line(f"epoch {epoch} {metrics}")
+            yield Message("epoch", index, epoch, metrics)
+    except Diverged as error:
+        outcome, reason = "diverged", str(error)
+        log.line(f"diverged: {error}")
+    except UserError as error:
+        log.line(str(error))
+        return Message("failed", index, text=str(error), cause="user")
+    except Exception as error:  # noqa: BLE001 (whatever a user's stage raises is that stage's failure, not the worker's)
+        text = "".join(traceback.format_exception(error)[-6:])
+        log.line(text)
+        return Message("failed", index, text=text, cause="exception")
+    finally:
+        running.close()
+    log.line(f"{outcome} {results}")
+    store.commit(stage, identity, unit.values[index], attempt, outcome, results, started=started, made_by=made_by(), reason=reason)
+    yield Message("committed", index)
+    return None
+
+
+@dataclass
+class Monitor:
+    """The measure that watches a pretraining, called on the network in training; gives its main result as `monitor`."""
+
+    measure: Measure
+    workspace: Workspace
+
+    def __call__(self, model: Model) -> Metrics:
+        """The main result of the measure on `model`, a network in training."""
+        return {"monitor": next(iter(self.measure.measure(model, self.workspace).values()))}
+
+
+def _device(unit: WorkUnit) -> torch.device:
+    return torch.device("cuda") if unit.resources.gpus > 0 and torch.cuda.is_available() else torch.device("cpu")
+
+
+@cache
+def made_by() -> dict[str, str]:
+    """Versions, machine and commit that a record states."""
+    root = Path(__file__).resolve().parents[2]
+    commit = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "host": platform.node(),
+        "threads": str(torch.get_num_threads()),
+        "code": package_digest(),
+        "commit": commit.stdout.strip(),
+    }
+
+
+class Log:
+    """The log of an attempt: our lines with the time, and what the stage prints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def line(self, text: str) -> None:
+        """Append one line with the time."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    @contextlib.contextmanager
+    def captured(self) -> Iterator[None]:
+        """Take what is printed inside into the log."""
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                yield
+        finally:
+            if printed.getvalue():
+                self.line(printed.getvalue().rstrip())
+
+
+def cap_threads(cpus: float) -> None:
+    """Limit BLAS, OpenMP and torch to a unit's cores; called before a worker computes anything."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(max(1, int(cpus)))
+    torch.set_num_threads(max(1, int(cpus)))
+    sys.stdout.flush()

@@ -1,0 +1,183 @@
+"""From a declaration to a finished sweep: check, open, run, write down.
+
+The order matters and is the whole file: everything a user can get wrong is found before the store of the sweep is touched;
+MLflow is opened once, in the driver, before any worker; what was committed is projected and reported however the run ends.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import psutil
+from rich.console import Console
+
+from contrast.stage import Stage
+from sweeps.candidate import CandidateFiles
+from sweeps.controller import Controller
+from sweeps.display import Display
+from sweeps.engines.worker import Place
+from sweeps.event import Event
+from sweeps.launch_checks import check_corners, checker, searches
+from sweeps.lock import Lock
+from sweeps.memory import PeakMemory
+from sweeps.mlflow_log import MlflowLog, NotSent
+from sweeps.mlflow_rows import run_rows, summary_rows
+from sweeps.population import Population
+from sweeps.report import write_report
+from sweeps.resources import Resources, cores_only, parsed, with_gpus
+from sweeps.results import save_launch
+from sweeps.store import Store
+from sweeps.sweep import Sweep
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how a launch runs; nothing here changes a result."""
+
+    root: Path = Path("runs")
+    data: Path | None = None
+    engine: Literal["ray", "inline"] = "ray"
+    slots: int = 2
+    address: str | None = None
+    mlflow: str | None = None
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended: all candidates, the report's page, whether Ctrl-C cut it short, and what MLflow did not get."""
+
+    population: Population
+    page: Path
+    interrupted: bool
+    unsent: str = ""
+
+
+def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
+    """Run a sweep to its end, or to Ctrl-C; running it again goes on where it was."""
+    searching = searches(sweep)
+    check = checker(options.data)
+    check_corners(sweep, searching, check)
+    store = Store.open(options.root)
+    with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
+        display = Display(terminal or console, f"sweep {sweep.name}")
+        log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
+        listeners: list[Callable[[Event], None]] = [display.event]
+
+        def emit(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        files = CandidateFiles(options.root, sweep.name)
+        population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
+        engine, resources = _engine(options)
+        controller = Controller(population, resources=resources)
+        listeners.append(_projection(population, log))
+        display.watch(population)
+        with display, _interruptible(controller, display):
+            engine(controller, Place(options.root.resolve(), options.data))
+            page, unsent = _write_down(population, options.root, log)
+    if controller.fatal is not None:
+        raise controller.fatal
+    return Outcome(population, page, controller.stopping, unsent)
+
+
+def _write_down(population: Population, root: Path, log: MlflowLog) -> tuple[Path, str]:
+    """Project every candidate, write the report, project it; returns the page and what MLflow could not be told."""
+    save_launch(population, root)
+    for number in sorted(population.candidates):
+        log.send(run_rows(population.sweep, population.candidates[number], population.graph))
+    log.drain()
+    page = write_report(population, root)
+    log.send(summary_rows(population, page))
+    try:
+        log.close()
+    except NotSent as error:
+        return page, str(error)
+    return page, ""
+
+
+def _projection(population: Population, log: MlflowLog) -> Callable[[Event], None]:
+    """Send a candidate's runs whenever it was drawn or judged."""
+
+    def project(event: Event) -> None:
+        if event.kind in ("drawn", "candidate", "confirm") and event.candidate is not None:
+            log.send(run_rows(population.sweep, population.candidates[event.candidate], population.graph))
+
+    return project
+
+
+def _engine(options: Options) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
+    """The engine, started, and what its units occupy."""
+    if options.engine == "inline":
+        from sweeps.engines import inline
+
+        return inline.run, parsed(list(options.resources), cores_only)
+    from sweeps.engines import ray_tune
+
+    ray_tune.connect(options.slots, options.address)
+    resources = parsed(list(options.resources), with_gpus if ray_tune.gpus() else cores_only)
+    return ray_tune.runner(options.slots), resources
+
+
+@contextlib.contextmanager
+def _interruptible(controller: Controller, display: Display) -> Iterator[None]:
+    """Ctrl-C once: finish the running epochs, save, leave. Twice: end every process we started and leave now."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if controller.stopping:
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            os._exit(INTERRUPTED)
+        controller.stopping = True
+        display.say("Ctrl-C: saving after the running epochs, then leaving; press again to leave now")
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _quiet(options: Options, sweep: Sweep) -> Iterator[Console | None]:
+    """Under Ray, send what libraries print to `driver.log` and give our own display the terminal."""
+    if options.engine == "inline":
+        yield None
+        return
+    path = options.root / "sweeps" / sweep.name / "driver.log"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with open(path, "ab") as log, os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as terminal:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield Console(file=terminal)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            os.close(saved[0])
+            os.close(saved[1])
+
+
+@contextlib.contextmanager
+def _peak(console: Console) -> Iterator[None]:
+    """Print the peak memory of the process tree at the end."""
+    peak = PeakMemory().start()
+    try:
+        yield
+    finally:
+        console.print(f"peak memory {peak.stop() / 1e9:.2f} GB (proportional set size of the process tree)", highlight=False)

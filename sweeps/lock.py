@@ -1,0 +1,100 @@
+"""A sweep has one driver: a lock file in its folder says who. A second driver says so and leaves.
+
+The owner's identity (host, boot, pid, start time of the process, token) is written beside and linked to the lock's name,
+which is atomic on POSIX. On the same boot a lock is stale when its process is gone; elsewhere when its heartbeat stopped.
+"""
+
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from contrast.component import UserError
+
+HEARTBEAT, STALE = 10.0, 60.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who drives a sweep."""
+
+    host: str
+    boot: float
+    pid: int
+    started: float
+    token: str
+
+
+class Lock:
+    """The lock of one folder; use as a context manager. `lost` is set when somebody took it over after a stopped heartbeat."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "driver.lock"
+        self.me = Owner(platform.node(), psutil.boot_time(), os.getpid(), psutil.Process().create_time(), secrets.token_hex(8))
+        self.lost = threading.Event()
+        self._end = threading.Event()
+        self._beat = threading.Thread(target=self._heartbeat, name="lock-heartbeat", daemon=True)
+
+    def __enter__(self) -> "Lock":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f"driver.{self.me.token}.tmp")
+        draft.write_text(json.dumps(asdict(self.me)), encoding="utf-8")
+        try:
+            self._take(draft)
+        finally:
+            draft.unlink()
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._beat.join()
+        if _owner(self.path) == self.me:
+            self.path.unlink()
+
+    def _take(self, draft: Path) -> None:
+        while True:
+            try:
+                os.link(draft, self.path)
+                return
+            except FileExistsError:
+                owner = _owner(self.path)
+            if owner is not None and not self._stale(owner):
+                cure = "Wait for it or end it; `status` shows how far it is."
+                raise UserError(f"{self.path.parent}: another driver works on this sweep (pid {owner.pid} on {owner.host}). {cure}")
+            stolen = self.path.with_name(f"driver.{secrets.token_hex(8)}.stale")
+            try:
+                os.rename(self.path, stolen)
+            except FileNotFoundError:
+                continue
+            stolen.unlink()
+
+    def _stale(self, owner: Owner) -> bool:
+        if owner.host == self.me.host and abs(owner.boot - self.me.boot) < 5:
+            if not psutil.pid_exists(owner.pid):
+                return True
+            try:
+                return abs(psutil.Process(owner.pid).create_time() - owner.started) > 1
+            except psutil.NoSuchProcess:
+                return True
+        return time.time() - self.path.stat().st_mtime > STALE
+
+    def _heartbeat(self) -> None:
+        while not self._end.wait(HEARTBEAT):
+            if _owner(self.path) != self.me:
+                self.lost.set()
+                return
+            os.utime(self.path)
+
+
+def _owner(path: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None

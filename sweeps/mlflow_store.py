@@ -1,0 +1,106 @@
+"""Where MLflow keeps its runs: a database below the root, or a server; opened once, in the driver, and quietly.
+
+The first opening of a fresh database creates its schema, which processes must not do at the same time. Telemetry is off,
+and an address must not carry a password or send results over an open network.
+"""
+
+import logging
+import os
+import urllib.error
+import urllib.request
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from contrast.component import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_HEADER = b"SQLite format 3\x00"
+_PATIENCE = 10  # seconds
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient", str]:
+    """A client of the store at `uri` (`root`/mlflow.db by default) and the id of the sweep's experiment there."""
+    address = uri if uri is not None else f"sqlite:///{root.resolve() / 'mlflow.db'}"
+    check(address)
+    local = address.startswith("sqlite:")
+    os.environ.update(_QUIET)
+    for name, value in _IMPATIENT.items():
+        os.environ.setdefault(name, value)
+    # MLflow is imported here, after the variables above and only when it is needed, since that takes seconds.
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        client = MlflowClient(address, registry_uri=address)
+        return client, _experiment(client, sweep, (root.resolve() / "mlartifacts" / sweep).as_uri() if local else None)
+    except MlflowException as error:
+        cure = "Use the MLflow that wrote it, or delete it: all runs are sent again." if local else "Ask who runs the server."
+        raise UserError(f"--mlflow = {address!r}: MLflow refuses it ({str(error).splitlines()[0]}). {cure}") from error
+
+
+def check(address: str) -> None:
+    """Raise `UserError` unless the address is a SQLite database or an empty place for one, or a server that may be used and answers."""
+    parts = urlsplit(address)
+    if parts.username is not None or parts.password is not None:
+        cure = "Leave them out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        raise UserError(f"--mlflow = {parts.scheme}://...@{parts.hostname}: must not carry a name or a password. {cure}")
+    if parts.scheme == "sqlite":
+        _check_database(address)
+    elif parts.scheme in ("http", "https"):
+        if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+            cure = "Use https, or a tunnel to 127.0.0.1."
+            raise UserError(f"--mlflow = {address!r}: must not send results over an open network. {cure}")
+        _check_server(address)
+    else:
+        raise UserError(f"--mlflow = {address!r}: must be http(s)://... or sqlite:///... Leave it out for a database below --root.")
+
+
+def _check_database(address: str) -> None:
+    path = Path(address.removeprefix("sqlite:///"))
+    if not address.startswith("sqlite:///") or not path.name:
+        raise UserError(f"--mlflow = {address!r}: must name a file. Write sqlite:////absolute/path/mlflow.db.")
+    if path.exists() and path.stat().st_size > 0:
+        with open(path, "rb") as file:
+            sound = file.read(len(_HEADER)) == _HEADER
+        if not sound:
+            raise UserError(f"--mlflow = {address!r}: is not a SQLite database. Delete the file: all runs are sent again.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--mlflow = {address!r}: cannot be written. Name a file that you may write to.")
+
+
+def _check_server(address: str) -> None:
+    try:
+        urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=_PATIENCE).close()
+    except urllib.error.HTTPError:
+        return  # it answers
+    except OSError as error:
+        cure = "Start it (mlflow server), or leave --mlflow out for a database below --root."
+        raise UserError(f"--mlflow = {address!r}: does not answer ({error}). {cure}") from error
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _experiment(client: "MlflowClient", sweep: str, artefacts: str | None) -> str:
+    """The id of the experiment of a sweep, made or restored where necessary; `artefacts` is where its files go."""
+    found = client.get_experiment_by_name(sweep)
+    if found is None:
+        return str(client.create_experiment(sweep, artifact_location=artefacts))
+    if artefacts is not None and found.artifact_location != artefacts:
+        cure = "Delete mlflow.db below --root: all runs are sent again."
+        raise UserError(f"experiment {sweep!r} of MLflow: keeps its files at {found.artifact_location}, not at {artefacts}. {cure}")
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)

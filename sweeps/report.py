@@ -1,0 +1,151 @@
+"""The report of a sweep: its candidates and results become one page of tables and pictures."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from analysis.figures.curves import Curve, curves
+from analysis.figures.data import data
+from analysis.figures.slices import Judged, slices
+from analysis.measure import Drawn, Measure
+from analysis.report import Page, Picture, Section, render
+from analysis.table import Table
+from contrast.pretrain import Pretrain
+from contrast.stage import Stage
+from sweeps import candidate as state
+from sweeps.candidate import Candidate, Replicate
+from sweeps.graph import HELD, Job
+from sweeps.population import Population
+from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, objective, results_table
+
+SHOWN = 4
+
+
+def write_report(population: Population, root: Path) -> Path:
+    """Write `reports/<name>/index.html` of what is finished; returns its path."""
+    sweep = population.sweep
+    sections = [Section("Results", _finding(population), _tables(population)), *_search(population), *_measures(population)]
+    page = Page(f"Sweep {sweep.name}", sweep.question, tuple(sections), _provenance(population))
+    return render(page, root / "reports" / sweep.name)
+
+
+def _tables(population: Population) -> tuple[Table, ...]:
+    tables = [results_table(population)] if confirmed(population) else []
+    differences = differences_table(population)
+    return (*tables, *([differences] if differences is not None else []))
+
+
+def _finding(population: Population) -> str:
+    """The best knobs of each arm, in words."""
+    if population.phase == "confirm":
+        return "Nothing was searched: every arm ran on the declared seeds."
+    lines = []
+    for c in population.best(1):
+        knobs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in c.knobs.items())
+        lines.append(
+            f"Best {c.label or 'candidate'} (number {c.number}, {population.sweep.objective} {c.value:.4g} over {c.n} seeds): {knobs}."
+        )
+    return "\n\n".join(lines) or "No candidate is complete yet."
+
+
+def _search(population: Population) -> list[Section]:
+    """Candidates, the objective against the knobs, and the pretraining curves."""
+    pictures = []
+    ordered = list(population.candidates.values())
+    if population.phase == "search" and ordered:
+        judged = [Judged(c.label, c.knobs, objective(population, c)) for c in ordered]
+        best = population.best(1)
+        if any(one.objective is not None for one in judged):
+            figure = slices(judged, population.sweep.objective or "", ordered.index(best[0]) if len(best) == 1 else None)
+            pictures.append(Picture("knobs", figure, "The objective against each knob; seeds of the search, held-out part of train."))
+    runs = _curves(population)
+    if runs:
+        pictures.append(
+            Picture("pretraining", curves(runs, "pretraining loss"), "Pretraining loss by epoch; of different losses, not comparable.")
+        )
+    tables = (candidates_table(population),) if population.phase == "search" else ()
+    return [Section("Search" if population.phase == "search" else "Training", "", tables, tuple(pictures))] if tables or pictures else []
+
+
+def _curves(population: Population) -> list[Curve]:
+    found: dict[str, Curve] = {}
+    for c in population.candidates.values():
+        for replicate in c.replicates:
+            for job in population.closure(replicate):
+                losses = [metrics["loss"] for metrics in job.curve if "loss" in metrics]
+                if isinstance(job.stage, Pretrain) and losses:
+                    epochs = tuple(float(e) for e in range(1, len(losses) + 1))
+                    found[job.fingerprint] = Curve(label(population, c), replicate.seed, epochs, tuple(losses))
+    return list(found.values())
+
+
+def _measures(population: Population) -> list[Section]:
+    """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
+    pictures = [_picture(family, drawn) for family, drawn in families(population).items()]
+    pictures += [_picture(family, drawn) for family, drawn in _across(population).items()]
+    found = tuple(picture for picture in pictures if picture is not None)
+    phase = "test split, fresh seeds" if population.phase == "search" and confirmed(population) else "seeds of the declaration"
+    return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).", (), found)] if found else []
+
+
+def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
+    figure = type(drawn[0].measure).figure(drawn)
+    if figure is None:
+        return None
+    summary = (type(drawn[0].measure).__doc__ or "").strip().splitlines()[0]
+    return Picture(family, figure, f"{family}: {summary}", data(drawn, family))
+
+
+def families(population: Population) -> dict[str, list[Drawn]]:
+    """The finished measures by the first segment of their key, over the replicates that the report shows."""
+    found: dict[str, list[Drawn]] = defaultdict(list)
+    for c, replicates in _shown(population):
+        for replicate in replicates:
+            for key, stage in replicate.stages.items():
+                family, _, panel = key.partition("/")
+                if isinstance(stage, Measure) and replicate.state == state.COMPLETE:
+                    found[family].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
+    return {family: drawn for family, drawn in found.items() if len({type(one.measure) for one in drawn}) == 1}
+
+
+def _shown(population: Population) -> list[tuple[Candidate, list[Replicate]]]:
+    """The confirmed candidates; before there are any, the best few of the search."""
+    if any(r.state == state.COMPLETE for _, replicates in confirmed(population) for r in replicates):
+        return confirmed(population)
+    return [(c, c.of_phase("search")) for c in population.best(SHOWN)]
+
+
+def _drawn(population: Population, stage: Measure, method: str, panel: str, seed: int, of: tuple[tuple[str, int], ...] = ()) -> Drawn:
+    artefact = population.store.artefact(stage, population.graph.identity(stage))
+    kept = (artefact.folder / "arrays.npz").exists()
+    return Drawn(method, panel, seed, artefact.results, artefact.arrays() if kept else dict[str, np.ndarray](), stage, of)
+
+
+def _across(population: Population) -> dict[str, list[Drawn]]:
+    owners: dict[Stage, tuple[str, int]] = {}
+    for c, replicates in confirmed(population):
+        for replicate in replicates:
+            owners |= {job.stage: (label(population, c), replicate.seed) for job in population.closure(replicate)}
+    found: dict[str, list[Drawn]] = defaultdict(list)
+    for key, stage in population.across.items():
+        family, _, panel = key.partition("/")
+        job = population.graph.jobs[population.graph.identity(stage)]
+        if isinstance(stage, Measure) and isinstance(stage.of, tuple) and job.state == HELD:
+            found[family].append(_drawn(population, stage, "", panel, 0, tuple(owners[one] for one in stage.of)))
+    return found
+
+
+def _provenance(population: Population) -> Table:
+    """With what the stages were made, and how long each class took."""
+    jobs: list[Job] = [job for job in population.graph.jobs.values() if job.state == HELD]
+    records = [population.store.held(job.stage, job.fingerprint) for job in jobs]
+    made = {
+        name: sorted({r.made_by.get(name, "") for r in records if r is not None})
+        for name in ("python", "torch", "threads", "commit", "code", "host")
+    }
+    rows = [(name, ", ".join(values)) for name, values in made.items()]
+    rows += [("seeds", ", ".join(map(str, population.sweep.seeds))), ("sampler seed", str(population.sweep.sampler_seed))]
+    rows += [(f"time in {row[0]}", f"{row[4]:.1f} s in {row[1]} stages") for row in classes_table(population).rows]
+    return Table("Provenance", ("what", "with"), tuple(rows))

@@ -1,0 +1,225 @@
+"""What came out of a sweep, as tables: candidates, confirmed results, paired differences, time by class, status."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from analysis.report import compare
+from analysis.statistics import Interval, interval
+from analysis.table import Cell, Table, to_rich
+from sweeps import candidate as state
+from sweeps.candidate import Candidate, CandidateFiles, Replicate
+from sweeps.forecast import Forecast
+from sweeps.graph import DIVERGED, FAILED, HELD
+from sweeps.launch_checks import searches
+from sweeps.population import Population
+from sweeps.store import Store, write_atomically
+from sweeps.sweep import Sweep, judged, matches
+
+FOOTER = "mean ± half-width of the 95 % t interval over seeds (n seeds)"
+
+
+class Unwritten(CandidateFiles):
+    """The candidate files of a sweep for looking only: what a look works out is not written."""
+
+    def write(self, candidate: Candidate) -> None:
+        """Nothing."""
+
+
+def adopted(sweep: Sweep, root: Path) -> Population:
+    """The state of a sweep as its files and the store have it, to look at; nothing is drawn, run or written."""
+    store = Store(root)
+    store.check_format()
+    return Population(
+        sweep, store, Unwritten(root, sweep.name), searching=searches(sweep), check=lambda stages, phase: None, emit=lambda event: None
+    )
+
+
+def headline(population: Population) -> list[str]:
+    """The metric keys that head tables and become MLflow metrics, in the order the space returns them."""
+    keys = list(dict.fromkeys(key for c in population.candidates.values() for r in c.replicates for key in r.fingerprints))
+    patterns = population.sweep.headline
+    return [key for pattern in patterns for key in matches(pattern, keys)] if patterns else keys
+
+
+def over_seeds(replicates: list[Replicate], key: str) -> Interval | None:
+    """A metric's mean and interval over complete replicates."""
+    values = [r.metrics[key] for r in replicates if r.state == state.COMPLETE and key in r.metrics]
+    return interval(values) if values else None
+
+
+def candidates_table(population: Population) -> Table:
+    """Every candidate of the search, best first: state, seeds, objective, knobs."""
+    sweep = population.sweep
+    knobs = list(dict.fromkeys(name for c in population.candidates.values() for name in c.knobs))
+    sign = -1 if sweep.direction == "maximize" else 1
+    ranked = sorted(population.candidates.values(), key=lambda c: (c.state != state.COMPLETE, sign * (c.value or 0.0), c.number))
+    rows: list[tuple[Cell, ...]] = []
+    for c in ranked:
+        rows.append((f"{c.number} {c.label}".strip(), c.state, objective(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
+    return Table(f"Candidates of {sweep.name}", ("candidate", "state", sweep.objective or "objective", *knobs), tuple(rows), FOOTER)
+
+
+def objective(population: Population, candidate: Candidate) -> Interval | None:
+    """A candidate's objective over the seeds of the search that are complete."""
+    complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
+    if population.sweep.objective is None or not complete:
+        return None
+    return interval([judged(population.sweep.objective, r.metrics) for r in complete])
+
+
+def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def confirmed(population: Population) -> list[tuple[Candidate, list[Replicate]]]:
+    """Candidates with their replicates of the confirm phase, in order of arm and number."""
+    arms = len(population.sweep.arm_list)
+    ordered = sorted(population.candidates.values(), key=lambda c: (c.number % arms, c.number))
+    return [(c, c.of_phase("confirm")) for c in ordered if c.of_phase("confirm")]
+
+
+def results_table(population: Population) -> Table:
+    """The confirmed candidates, or the arms of a sweep that has nothing to choose: one column a headline metric."""
+    keys = headline(population)
+    rows: list[tuple[Cell, ...]] = []
+    for c, replicates in confirmed(population):
+        rows.append((label(population, c), *(over_seeds(replicates, key) for key in keys)))
+    what = "confirmed on fresh seeds and the test split" if population.phase == "search" else "on the test split"
+    return Table(f"Results of {population.sweep.name}, {what}", ("method", *keys), tuple(rows), FOOTER)
+
+
+def label(population: Population, candidate: Candidate) -> str:
+    """What tables and figures call a candidate: its arm, with its number where an arm may have several."""
+    if population.phase == "confirm":
+        return candidate.label or "result"
+    return f"{candidate.label} #{candidate.number}".strip()
+
+
+def differences_table(population: Population) -> Table | None:
+    """Paired differences of every arm to the baseline: each headline metric, and the mean over each family's tasks."""
+    results = {c.label: replicates for c, replicates in confirmed(population)}
+    baseline = population.sweep.baseline
+    if baseline is None or baseline not in results:
+        return None
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for name, keys in _families(headline(population)).items():
+        methods = {method: _by_seed(replicates, keys) for method, replicates in results.items()}
+        if methods[baseline]:
+            scores[name] = {method: seeds for method, seeds in methods.items() if set(seeds) & set(methods[baseline])}
+    return compare(scores, baseline, f"Differences to {baseline}, paired by seed")
+
+
+def _families(keys: list[str]) -> dict[str, list[str]]:
+    """Each key alone, and before the keys of a family of several tasks their mean."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        family = [other for other in keys if other.partition("/")[0] == key.partition("/")[0]]
+        if len(family) > 1:
+            found.setdefault(f"{key.partition('/')[0]} (mean of {len(family)})", family)
+        found[key] = [key]
+    return found
+
+
+def _by_seed(replicates: list[Replicate], keys: list[str]) -> dict[int, float]:
+    """The mean over `keys` of each complete replicate that has all of them, by seed."""
+    complete = [r for r in replicates if r.state == state.COMPLETE and all(key in r.metrics for key in keys)]
+    return {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
+
+
+def classes_table(population: Population) -> Table:
+    """Stages by class: how many there are, how many of them this launch computed, and the time all of them took."""
+    graph = population.graph
+    names = list(dict.fromkeys(type(job.stage).__name__ for job in graph.jobs.values()))
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        jobs = [job for job in graph.jobs.values() if type(job.stage).__name__ == name and job.state in (HELD, DIVERGED)]
+        records = [graph.store.held(job.stage, job.fingerprint) for job in jobs]
+        computed = sum(job.fingerprint in graph.computed for job in jobs)
+        rows.append((name, len(jobs), computed, len(jobs) - computed, sum(r.seconds for r in records if r is not None)))
+    return Table(
+        "Stages by class", ("class", "held", "computed now", "reused", "seconds"), tuple(rows), "seconds: wall time of all held stages"
+    )
+
+
+def save_launch(population: Population, root: Path) -> None:
+    """Remember what this launch reused and computed, for `status`."""
+    graph = population.graph
+    found = {"reused": len(graph.reused), "computed": len(graph.computed)}
+    write_atomically(root / "sweeps" / population.sweep.name / "launch.json", json.dumps(found))
+
+
+def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
+    """How far a sweep is, as plain data."""
+    population = adopted(sweep, root)
+    jobs = population.graph.jobs.values()
+    last = root / "sweeps" / sweep.name / "launch.json"
+    best = population.best(1)
+    return {
+        "sweep": sweep.name,
+        "finished": population.finished_all,
+        "candidates": dict(Counter(c.state for c in population.candidates.values())),
+        "planned": population.trials * len(sweep.arm_list),
+        "stages": {
+            "held": sum(job.state == HELD for job in jobs),
+            "diverged": sum(job.state == DIVERGED for job in jobs),
+            "failed": sum(job.state == FAILED for job in jobs),
+            "missing": sum(job.state not in (HELD, DIVERGED, FAILED) for job in jobs),
+        },
+        "last_launch": json.loads(last.read_text(encoding="utf-8")) if last.exists() else None,
+        "best": [
+            {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "value": c.value, "n": c.n} for c in best if c.value is not None
+        ],
+    }
+
+
+def status_table(found: dict[str, Any]) -> RichTable:
+    """The status as a two-column table."""
+    table = RichTable(box=None, show_header=False, title=f"sweep {found['sweep']}", title_justify="left")
+    candidates = ", ".join(f"{n} {name}" for name, n in found["candidates"].items()) or "none yet"
+    table.add_row("candidates", f"{candidates} of {found['planned']}")
+    table.add_row("stages", ", ".join(f"{n} {name}" for name, n in found["stages"].items()))
+    if found["last_launch"] is not None:
+        table.add_row("last launch", f"{found['last_launch']['reused']} stages reused, {found['last_launch']['computed']} computed")
+    for best in found["best"]:
+        table.add_row("best", f"candidate {best['candidate']} {best['arm']}: {best['value']:.4g} over {best['n']} seeds, {best['knobs']}")
+    table.add_row("finished", "yes" if found["finished"] else "no")
+    return table
+
+
+def plan_table(sweep: Sweep, found: Forecast) -> RichTable:
+    """The forecast for the terminal."""
+    rows = tuple((r.stage, r.needed, r.held, r.missing, r.seconds, r.basis) for r in found.stages)
+    total = sum(row.seconds for row in found.stages)
+    shared = max(found.sharing.values(), default=0)
+    footer = f"{total:.0f} s of stages in all; a pretraining is shared by up to {shared} stages; guess: no record of a like stage yet"
+    return to_rich(Table(f"Plan of {sweep.name}", ("class", "needed", "held", "missing", "seconds", "basis"), rows, footer))
+
+
+def print_summary(population: Population, page: Path, root: Path, mlflow: str | None, console: Console) -> None:
+    """Tables of the end, the best knobs, and where to look further."""
+    if population.phase == "search":
+        console.print(to_rich(candidates_table(population)))
+    if confirmed(population):
+        console.print(to_rich(results_table(population)))
+    differences = differences_table(population)
+    if differences is not None:
+        console.print(to_rich(differences))
+    console.print(to_rich(classes_table(population)))
+    graph = population.graph
+    console.print(f"stages: {len(graph.reused)} reused, {len(graph.computed)} computed", highlight=False)
+    for c in population.best(1) if population.phase == "search" else []:
+        knobs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in c.knobs.items())
+        console.print(f"best {c.label} candidate {c.number}: {knobs}".replace("  ", " "), highlight=False, soft_wrap=True)
+    console.print(f"report {page.resolve()}", highlight=False, soft_wrap=True)
+    uri = mlflow or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    console.print(f"compare in MLflow: mlflow ui --backend-store-uri {uri} --host 127.0.0.1", highlight=False, soft_wrap=True)
+
+
+def one_table(name: str, metrics: dict[str, float]) -> Table:
+    """The metrics of a single point."""
+    return Table(f"One point of {name}", ("metric", "value"), tuple((key, value) for key, value in metrics.items()))

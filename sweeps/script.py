@@ -1,0 +1,210 @@
+"""The command line: one application for the catalogue (`python -m sweeps`) and for a script that calls `main(sweep)`."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from contrast.component import UserError
+from sweeps.sweep import Sweep
+
+Declared = Sweep | Callable[[str], Sweep]
+app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, help="Sweeps over contrastive learning.")
+_known: dict[str, Declared] = {}
+
+Name = Annotated[str, typer.Argument(help="The sweep: a name that `list` shows.")]
+Preset = Annotated[str, typer.Option(help="The scale of the sweep: smoke, mini or paper.")]
+Root = Annotated[Path, typer.Option(help="Folder of store, candidates, MLflow and reports.")]
+Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder of the images.")]
+Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
+Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or this process.")]
+Slots = Annotated[int, typer.Option(help="Units at once on this machine (cores given to a cluster started here).")]
+Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
+Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ROOT = Path("runs")
+
+
+def main(sweep: Declared, argv: list[str] | None = None) -> None:
+    """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `show`, `logs`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = sweep.name if isinstance(sweep, Sweep) else sweep.__name__
+    if arguments and arguments[0] in ("run", "plan", "one", "status", "report"):
+        arguments.insert(1, name)
+    serve({name: sweep}, arguments)
+
+
+def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
+    """Run the application over these sweeps; a user's mistake ends with one message and exit code 2."""
+    _known.clear()
+    _known.update(known)
+    try:
+        app(args=argv, prog_name="sweeps")
+    except UserError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        raise SystemExit(2) from None
+
+
+@app.command("list")
+def list_sweeps() -> None:
+    """The sweeps there are, with the question each asks."""
+    console = _console()
+    for name, declared in _known.items():
+        question = declared.question if isinstance(declared, Sweep) else (sys.modules[declared.__module__].__doc__ or "")
+        console.print(f"[bold]{name}[/bold]  {question.strip().splitlines()[0] if question.strip() else ''}", highlight=False)
+
+
+@app.command()
+def plan(
+    name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
+) -> None:
+    """What would run, what is held already and how long it takes, without running anything."""
+    from sweeps.forecast import forecast
+    from sweeps.launch_checks import searches
+    from sweeps.results import plan_table
+    from sweeps.store import Store
+
+    sweep = _find(name, preset, trials, seeds)
+    store = Store(root)
+    store.check_format()
+    found = forecast(sweep, store, searches(sweep))
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        _console().print(plan_table(sweep, found))
+
+
+@app.command()
+def run(
+    name: Name,
+    preset: Preset = "mini",
+    root: Root = ROOT,
+    data: Data = None,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    engine: Engine = "ray",
+    slots: Slots = 2,
+    mlflow: Mlflow = None,
+    resources: Needs = None,
+) -> None:
+    """Run a sweep; the same command again goes on where it was."""
+    from sweeps.launch import INTERRUPTED, Options, launch
+    from sweeps.results import print_summary
+
+    sweep = _find(name, preset, trials, seeds)
+    console = _console()
+    options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()))
+    outcome = launch(sweep, options, console)
+    print_summary(outcome.population, outcome.page, options.root, options.mlflow, console)
+    if outcome.unsent:
+        Console(stderr=True).print(outcome.unsent, style="yellow", soft_wrap=True, highlight=False, markup=False)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if any(candidate.state == "failed" for candidate in outcome.population.candidates.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def one(
+    name: Name,
+    knobs: Annotated[list[str] | None, typer.Argument(help="knob=value; others take the low end of their range.")] = None,
+    arm: Annotated[str | None, typer.Option(help="The arm's label.")] = None,
+    preset: Preset = "mini",
+    root: Root = ROOT,
+    data: Data = None,
+    seed: Annotated[int, typer.Option(help="The seed.")] = 0,
+) -> None:
+    """Run a single point in this process, in the search phase, and print its results."""
+    from sweeps.one import run_one
+
+    run_one(_find(name, preset, None, None), arm, knobs or [], seed, root, data, _console())
+
+
+@app.command()
+def status(
+    name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
+) -> None:
+    """How far a sweep is."""
+    from sweeps.results import status_of, status_table
+
+    found = status_of(_find(name, preset, trials, seeds), root)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        _console().print(status_table(found))
+
+
+@app.command()
+def report(name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None) -> None:
+    """Write the report of what is finished, and print where it lies."""
+    from sweeps.report import write_report
+    from sweeps.results import adopted, print_summary
+
+    population = adopted(_find(name, preset, trials, seeds), root)
+    print_summary(population, write_report(population, root), root, None, _console())
+
+
+@app.command()
+def show(fingerprint: Annotated[str, typer.Argument(help="A stage's fingerprint, or the first digits of it.")], root: Root = ROOT) -> None:
+    """The record of a stage: what it is, how it was made, what came out."""
+    from sweeps.store import read_record
+
+    folder = _stage_folder(root, fingerprint)
+    record = read_record(folder / "record.json") if (folder / "record.json").exists() else None
+    if record is None:
+        raise UserError(f"{fingerprint}: has no finished record in {str(root)!r}. `logs {fingerprint}` shows how far it came.")
+    print(json.dumps(asdict(record), indent=1))
+
+
+@app.command()
+def logs(fingerprint: Annotated[str, typer.Argument(help="A stage's fingerprint, or the first digits of it.")], root: Root = ROOT) -> None:
+    """The logs of a stage's attempts, oldest first."""
+    for log in sorted(_stage_folder(root, fingerprint).glob("*/log.txt")):
+        print(f"== {log}")
+        print(log.read_text(encoding="utf-8"), end="")
+
+
+def _console() -> Console:
+    """The terminal, or wide lines where there is none to be as wide as."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _stage_folder(root: Path, fingerprint: str) -> Path:
+    from sweeps.store import Store
+
+    found = Store(root).find(fingerprint)
+    if len(found) != 1:
+        which = ", ".join(path.name for path in found[:5]) or "none"
+        raise UserError(f"{fingerprint}: names {len(found)} stages in {str(root)!r} ({which}). Give more digits, or another --root.")
+    return found[0]
+
+
+def _find(name: str, preset: str, trials: int | None, seeds: str | None) -> Sweep:
+    if name not in _known:
+        raise UserError(f"sweep = {name!r}: there is no such sweep. Choose one of {', '.join(_known)}.")
+    declared = _known[name]
+    sweep = declared if isinstance(declared, Sweep) else declared(preset)
+    if trials is not None and trials < 1:
+        raise UserError(f"--trials = {trials}: must be at least 1. Give the number of candidates per arm.")
+    with _reading("--seeds", seeds):
+        numbers = tuple(int(part) for part in seeds.split(",")) if seeds is not None else None
+    return sweep.with_options(trials, numbers)
+
+
+@contextlib.contextmanager
+def _reading(option: str, text: str | None) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{option} = {text!r}: must be numbers separated by commas. Write for example 0,10,20.") from error

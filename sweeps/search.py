@@ -1,0 +1,142 @@
+"""What Optuna is asked, as pure functions of what was told.
+
+The study of an arm is rebuilt for every question from the candidates that count for it. So a draw depends on the
+declaration and on results, never on timing, the worker, or how often the driver was restarted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from contrast.component import UserError
+from contrast.data.dataset import Phase
+from contrast.stage import Stage
+from sweeps.sweep import Knob, Sweep, call_space
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Told:
+    """One earlier candidate of the arm as the sampler sees it; `state` RUNNING for one whose result does not count yet."""
+
+    knobs: dict[str, Knob]
+    distributions: dict[str, BaseDistribution]
+    state: TrialState = TrialState.RUNNING
+    value: float | None = None
+    intermediate: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A drawn point: knobs, the distributions they came from, and the stages of the first seed."""
+
+    knobs: dict[str, Knob]
+    distributions: dict[str, BaseDistribution]
+    stages: dict[str, Stage]
+
+
+def draw(sweep: Sweep, arm: dict[str, Any], index: int, history: Sequence[Told], phase: Phase) -> Draw:
+    """Candidate `index` of an arm, given what is told of candidates 0..index-1."""
+    seed = sampler_seed(sweep, arm, index)
+    study = _study(sweep, history, sweep.sampler(seed) if sweep.sampler else optuna.samplers.TPESampler(seed=seed, multivariate=True))
+    trial = study.ask()
+    stages = call_space(sweep, trial, sweep.seeds[0], phase, arm)
+    return Draw(dict(trial.params), dict(trial.distributions), stages)
+
+
+def should_prune(sweep: Sweep, history: Sequence[Told], current: Told) -> bool:
+    """Whether the pruner stops a pilot whose monitor was so far `current.intermediate` (by per cent of the schedule)."""
+    if not current.intermediate:
+        return False
+    study = _study(sweep, history, None)
+    study.add_trial(_frozen(current))
+    pruner = sweep.pruner or optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=30)
+    return pruner.prune(study, study.trials[-1])
+
+
+def sampler_seed(sweep: Sweep, arm: dict[str, Any], index: int) -> int:
+    """The seed of the sampler for one candidate."""
+    text = f"{sweep.sampler_seed}/{sorted((k, str(v)) for k, v in arm.items())}/{index}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+
+
+def fixed(knobs: dict[str, Knob]) -> FixedTrial:
+    """A trial that gives these knobs again, for further seeds and for a restart."""
+    return FixedTrial(knobs)
+
+
+def _study(sweep: Sweep, history: Sequence[Told], sampler: optuna.samplers.BaseSampler | None) -> optuna.Study:
+    study = optuna.create_study(direction=sweep.direction or "maximize", sampler=sampler, pruner=optuna.pruners.NopPruner())
+    study.add_trials([_frozen(told) for told in history])
+    return study
+
+
+def _frozen(told: Told) -> FrozenTrial:
+    return create_trial(
+        state=told.state,
+        value=told.value if told.state == TrialState.COMPLETE else None,
+        params=told.knobs,
+        distributions=told.distributions,
+        intermediate_values=told.intermediate,
+    )
+
+
+class CornerTrial(FixedTrial):
+    """A trial that answers with an end of each range: the low ends, but for one knob that is set to a given choice.
+
+    Spaces are called with it at launch, so that a value that cannot be built is found before any training.
+    """
+
+    def __init__(self, special: str | None = None, choice: int = 0) -> None:
+        super().__init__({})
+        self.special, self.choice = special, choice
+        self.ends: dict[str, list[Knob]] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:  # noqa: ANN401
+        """An end of the range."""
+        return self._end(name, [low, high])  # type: ignore[return-value]
+
+    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:  # type: ignore[override]  # noqa: ANN401
+        """An end of the range."""
+        return self._end(name, [low, high])  # type: ignore[return-value]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """One of the choices."""
+        return self._end(name, list(choices))
+
+    def _end(self, name: str, ends: list[Knob]) -> Knob:
+        self.ends[name] = ends
+        return ends[self.choice if name == self.special and self.choice < len(ends) else 0]
+
+
+def corners(sweep: Sweep, arm: dict[str, Any], phase: Phase) -> list[tuple[dict[str, Knob], dict[str, Stage]]]:
+    """The stages at the corner of all low ends, and with each knob in turn at each other end; raises what the space raises."""
+
+    def at(special: str | None, choice: int) -> tuple[CornerTrial, dict[str, Stage]]:
+        trial = CornerTrial(special, choice)
+        return trial, call_space(sweep, trial, sweep.seeds[0], phase, arm)
+
+    first, stages = at(None, 0)
+    found = [({name: ends[0] for name, ends in first.ends.items()}, stages)]
+    for name, ends in first.ends.items():
+        for choice in range(1, len(ends)):
+            trial, stages = at(name, choice)
+            found.append(({other: trial.ends[other][choice if other == name else 0] for other in trial.ends}, stages))
+    return found
+
+
+def checked_knobs(sweep: Sweep, arm: dict[str, Any], given: dict[str, Knob]) -> dict[str, Knob]:
+    """Knobs given by hand, completed by low ends and refused when the space has no such knob."""
+    known = corners(sweep, arm, "search")[0][0]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UserError(
+            f"{unknown[0]} = {given[unknown[0]]!r}: the sweep {sweep.name!r} has no such knob. It has {', '.join(sorted(known)) or 'none'}."
+        )
+    return known | given

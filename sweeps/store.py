@@ -1,0 +1,275 @@
+"""The store: finished stages on disk, each under its fingerprint; the only file that joins their paths.
+
+    DIR/store/<Class>/<fingerprint>/record.json   what, how, when, checksums, results: written last, created exclusively
+    DIR/store/<Class>/<fingerprint>/<attempt>/    what the attempt left: curve, arrays, weights, log, training state
+
+An attempt writes its own folder only and starts from the newest sound state of the others. The record makes it the
+stage's result; a second committer finds the record there and loses harmlessly. A record whose files do not have the
+checksums it states is moved aside, and the stage runs again.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from contrast.component import UserError
+from contrast.model import Artefact
+from contrast.stage import Metrics, Stage
+from sweeps.fingerprint import fingerprint
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """The readable account of one finished stage.
+
+    `outcome` is "complete" or "diverged"; `seconds` is the time of all attempts as far as it was saved; `epochs_run` counts
+    epochs that were computed, over all attempts; `curve` are the metrics of each epoch; `made_by` says with what.
+    """
+
+    fingerprint: str
+    stage: str
+    value: dict[str, object]
+    outcome: str
+    results: Metrics
+    curve: list[Metrics]
+    attempt: str
+    files: dict[str, str]
+    started: float
+    finished: float
+    seconds: float
+    made_by: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Store:
+    """Finished stages below `root`. Cheap to open; every sound record is verified once and then remembered."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[str, Record] = {}
+
+    @staticmethod
+    def open(root: Path) -> "Store":
+        """Open or create the store below `root`; refuses one that a newer version wrote, and a root it cannot write to."""
+        store = Store(root)
+        try:
+            (root / "store").mkdir(parents=True, exist_ok=True)
+            probe = root / f".probe-{secrets.token_hex(4)}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"--root = {str(root)!r}: cannot be written ({error.strerror}). Name a folder that you may write to."
+            ) from error
+        store.check_format()
+        return store
+
+    def check_format(self) -> None:
+        """Refuse a store of a newer format; write the format of a new one."""
+        path = self.root / "store" / "format.json"
+        if not path.exists():
+            write_atomically(path, json.dumps({"format": FORMAT}))
+        found = json.loads(path.read_text(encoding="utf-8"))["format"]
+        if found > FORMAT:
+            cure = "Update contrast-sweeps, or name another --root."
+            raise UserError(f"--root = {str(self.root)!r}: the store has format {found}, this version reads up to {FORMAT}. {cure}")
+
+    def folder(self, stage: Stage, identity: str) -> Path:
+        """Where the stage with this fingerprint lies."""
+        return self.root / "store" / type(stage).__name__ / identity
+
+    def held(self, stage: Stage, identity: str) -> Record | None:
+        """The record of a finished stage whose files are as they were written, or None."""
+        if identity not in self._known:
+            record = self._verified(self.folder(stage, identity))
+            if record is None:
+                return None
+            self._known[identity] = record
+        return self._known[identity]
+
+    def artefact(self, stage: Stage, identity: str) -> Artefact:
+        """What a finished stage left; it must be held."""
+        record = self.held(stage, identity)
+        if record is None:
+            raise FileNotFoundError(f"{type(stage).__name__} {identity} is not in the store at {self.root}")
+        return Artefact(self.folder(stage, identity) / record.attempt, record.results)
+
+    def _verified(self, folder: Path) -> Record | None:
+        path = folder / "record.json"
+        if not path.exists():
+            return None
+        record = read_record(path)
+        sound = record is not None and all(_digest(folder / record.attempt / name) == sha for name, sha in record.files.items())
+        if not sound:
+            os.replace(path, folder / f"record.json.unsound-{int(time.time())}-{secrets.token_hex(2)}")
+            return None
+        return record
+
+    def begin(self, stage: Stage, identity: str) -> Path:
+        """A new attempt's folder, with the newest sound training state of an earlier attempt copied into it."""
+        folder = self.folder(stage, identity)
+        attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
+        attempt.mkdir(parents=True)
+        best = max(((_saved_epoch(old), old.name, old) for old in folder.iterdir() if old.is_dir() and old != attempt), default=None)
+        if best is not None and best[0] > 0:
+            for name in ("curve.jsonl", "state.safetensors"):
+                shutil.copyfile(best[2] / name, attempt / name)
+        return attempt
+
+    def commit(
+        self,
+        stage: Stage,
+        identity: str,
+        value: dict[str, object],
+        attempt: Path,
+        outcome: str,
+        results: Metrics,
+        *,
+        started: float,
+        made_by: dict[str, str],
+        reason: str = "",
+    ) -> Record:
+        """Make the attempt the stage's result, unless another one already is; returns the record that stands."""
+        curve = read_curve(attempt)
+        (attempt / "state.safetensors").unlink(missing_ok=True)
+        files = {path.name: _digest(path) for path in sorted(attempt.iterdir()) if path.suffix in (".npz", ".safetensors", ".jsonl")}
+        for name in files:
+            _sync(attempt / name)
+        finished = time.time()
+        seconds = finished - started
+        record = Record(
+            identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
+        )
+        folder = self.folder(stage, identity)
+        temporary = attempt / "record.tmp"
+        temporary.write_text(_sealed(record), encoding="utf-8")
+        _sync(temporary)
+        try:
+            os.link(temporary, folder / "record.json")
+        except FileExistsError:
+            standing = self.held(stage, identity)
+            if standing is not None:
+                return standing
+            os.link(temporary, folder / "record.json")
+        finally:
+            temporary.unlink()
+        _sync(folder)
+        self._known[identity] = record
+        return record
+
+    def resolver(self, identities: dict[Stage, str]) -> "Resolver":
+        """A function from upstream stages to artefacts, for the workspace of a worker."""
+        return Resolver(self, identities)
+
+    def seconds(self, name: str) -> list[float]:
+        """How long the finished stages of one class took."""
+        records = (read_record(path) for path in sorted((self.root / "store" / name).glob("*/record.json")))
+        return [record.seconds for record in records if record is not None]
+
+    def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
+        """The longest curve that an attempt at an unfinished stage has saved."""
+        folder = self.folder(stage, identity)
+        attempts = [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
+        return max((read_curve(attempt) for attempt in sorted(attempts)), key=len, default=[])
+
+    def span(self, stage: Stage, identity: str) -> tuple[float, float] | None:
+        """When the first attempt at a stage began and when any last saved, in seconds since 1970; None before the first."""
+        folder = self.folder(stage, identity)
+        attempts = [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
+        if not attempts:
+            return None
+        return min(int(path.name.partition("-")[0], 16) for path in attempts) / 1e9, max(path.stat().st_mtime for path in attempts)
+
+    def find(self, prefix: str) -> list[Path]:
+        """The folders of stages whose fingerprint starts with `prefix`."""
+        return sorted(path for path in (self.root / "store").glob(f"*/{prefix}*") if path.is_dir())
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Finds the artefact of an upstream stage by the fingerprint that the driver gave, or by computing it."""
+
+    store: Store
+    identities: dict[Stage, str]
+
+    def __call__(self, stage: Stage) -> Artefact:
+        """The artefact of `stage`."""
+        return self.store.artefact(stage, self.identities.get(stage) or fingerprint(stage))
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file, or None when the file is torn, altered, or not one."""
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+        if sealed["seal"] != _seal(sealed["record"]):
+            return None
+        return Record(**sealed["record"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def read_curve(attempt: Path) -> list[Metrics]:
+    """The metrics of each saved epoch of an attempt; a torn last line does not count."""
+    path = attempt / "curve.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    curve = []
+    for line in lines:
+        try:
+            curve.append(json.loads(line))
+        except ValueError:
+            break
+    return curve
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file as a whole: readers, and a kill at any moment, leave the old text or the new one."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _sync(temporary)
+    os.replace(temporary, path)
+
+
+def _seal(record: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _sealed(record: Record) -> str:
+    data = json.loads(json.dumps(asdict(record)))
+    return json.dumps({"record": data, "seal": _seal(data)}, indent=1)
+
+
+def _saved_epoch(attempt: Path) -> int:
+    """The epoch up to which an attempt can be continued; 0 if it has no sound state."""
+    state = attempt / "state.safetensors"
+    if not state.exists():
+        return 0
+    try:
+        with safe_open(state, framework="pt") as file:
+            epoch = int(file.metadata()["epoch"])
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return 0
+    return epoch if len(read_curve(attempt)) >= epoch else 0
+
+
+def _digest(path: Path) -> str:
+    if not path.exists():
+        return "missing"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,166 @@
+"""A sweep states a question: which knobs, compared over which arms and seeds, judged by what.
+
+It is a value without behaviour of its own; the controller reads it. Names of metrics are made here and nowhere else: a
+measure returned under `pgd/0` gives its main result as `pgd/0` and its others as `pgd/0/eps_2`.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+
+from contrast.component import Component, UserError, require
+from contrast.data.dataset import Phase
+from contrast.stage import Metrics, Stage
+
+Knob = float | int | str | bool | None
+Space = Callable[..., dict[str, Stage]]
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """The best `top` candidates of each arm run again on fresh `seeds` in phase "confirm"; only that is reported as theirs."""
+
+    top: int = 1
+    seeds: tuple[int, ...] = (1, 2, 3, 4)
+
+    def __post_init__(self) -> None:
+        require(self.top >= 1, self, "top", "must be at least 1", "Leave out confirm= for no confirmation.")
+        require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Name seeds that the search does not use.")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One replicate as `across` and the figures see it: arm label, knobs, seed, and its stages by key."""
+
+    arm: str
+    knobs: dict[str, Knob]
+    seed: int
+    stages: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A question over a space.
+
+    name: folder and MLflow experiment. space: `(trial, seed, phase, **arm) -> {key: stage}`. arms: axes of methods, each
+    tuned alone with `trials` candidates. maximize / minimize: the key judged, `*` matches one segment and matches are
+    averaged within a seed, then over seeds. seeds: replicates; the first `pilot` of them run before the others, under the
+    pruner if a `monitor` key is given. confirm: fresh seeds for the best. across: stages over all confirmed replicates.
+    headline: patterns of keys that become MLflow metrics and table columns; all main results if not given. baseline: the
+    arm against which paired differences are printed. open: candidates in progress at once in an arm; the draw of candidate
+    k sees the results of candidates 0..k-open and no others, so it depends on the declaration alone, not on timing.
+    """
+
+    name: str
+    space: Space
+    arms: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    trials: int = 1
+    maximize: str | None = None
+    minimize: str | None = None
+    seeds: tuple[int, ...] = (0,)
+    pilot: int = 1
+    monitor: str | None = None
+    pruner: optuna.pruners.BasePruner | None = None
+    confirm: Confirm | None = None
+    across: Callable[[Sequence[Run]], dict[str, Stage]] | None = None
+    sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    sampler_seed: int = 0
+    headline: tuple[str, ...] = ()
+    baseline: str | None = None
+    open: int | None = None
+    question: str = ""
+
+    def __post_init__(self) -> None:
+        require(
+            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)),
+            self,
+            "name",
+            "must be letters, digits, . _ -",
+            "Rename the sweep.",
+        )
+        require(self.trials >= 1, self, "trials", "must be at least 1", "Give a number of candidates per arm.")
+        require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Give at least one seed.")
+        require(len(set(self.seeds)) == len(self.seeds), self, "seeds", "must name each seed once", "Drop the repeated seed.")
+        require(all(s >= 0 for s in self.seeds), self, "seeds", "must be 0 or above", "Use non-negative seeds.")
+        require(self.open is None or self.open >= 1, self, "open", "must be at least 1", "Leave it out for the default.")
+        require(1 <= self.pilot <= len(self.seeds), self, "pilot", f"must be 1 to {len(self.seeds)}, the number of seeds", "Lower pilot.")
+        require(self.maximize is None or self.minimize is None, self, "minimize", "cannot be given beside maximize", "Keep one of them.")
+        require(self.pruner is None or self.monitor is not None, self, "pruner", "has nothing to watch", "Name a monitor= key.")
+        require(
+            self.monitor is None or self.direction is not None, self, "monitor", "has no effect without an objective", "Give maximize=."
+        )
+        fresh = self.confirm is None or not set(self.confirm.seeds) & set(self.seeds)
+        require(fresh, self, "confirm", f"shares seeds with seeds={self.seeds}", "Confirm on seeds that the search did not use.")
+        labels = [label for label, _ in self.arm_list]
+        require(self.baseline is None or self.baseline in labels, self, "baseline", f"is not an arm ({', '.join(labels)})", "Name an arm.")
+
+    @property
+    def direction(self) -> str | None:
+        """ "maximize", "minimize", or None when nothing is searched."""
+        return "maximize" if self.maximize else "minimize" if self.minimize else None
+
+    @property
+    def objective(self) -> str | None:
+        """The pattern that is maximised or minimised."""
+        return self.maximize or self.minimize
+
+    @property
+    def arm_list(self) -> list[tuple[str, dict[str, Any]]]:
+        """Label and keyword arguments of each arm; one unnamed arm when none is declared."""
+        axes = [[(name, value) for value in values] for name, values in self.arms.items()]
+        arms = [dict(point) for point in itertools.product(*axes)]
+        return [(", ".join(str(v) for v in arm.values()), arm) for arm in arms]
+
+    @property
+    def window(self) -> int:
+        """How many candidates of an arm are in progress at once."""
+        return self.open if self.open is not None else max(4, math.ceil(self.trials / 8))
+
+    def with_options(self, trials: int | None, seeds: tuple[int, ...] | None) -> "Sweep":
+        """The same question with other `trials` or `seeds`; confirmation keeps its own seeds."""
+        return replace(self, trials=trials or self.trials, seeds=seeds or self.seeds, pilot=min(self.pilot, len(seeds or self.seeds)))
+
+
+def named(key: str, results: Metrics) -> Metrics:
+    """Metric names of a measure's results: the first under `key`, the others under `key/name`."""
+    return {key if i == 0 else f"{key}/{name}": value for i, (name, value) in enumerate(results.items())}
+
+
+def matches(pattern: str, keys: Iterable[str]) -> list[str]:
+    """The keys that a pattern names; `*` stands for one segment between slashes."""
+    expression = re.compile("[^/]+".join(re.escape(part) for part in pattern.split("*")))
+    return [key for key in keys if expression.fullmatch(key)]
+
+
+def judged(pattern: str, metrics: Metrics) -> float:
+    """The objective of one seed: the mean over the metrics that the pattern matches."""
+    found = matches(pattern, metrics)
+    if not found:
+        raise UserError(
+            f"Sweep.maximize = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
+        )
+    return sum(metrics[key] for key in found) / len(found)
+
+
+def call_space(sweep: Sweep, trial: Any, seed: int, phase: Phase, arm: Mapping[str, Any]) -> dict[str, Stage]:  # noqa: ANN401 (any Optuna trial)
+    """What the space returns, checked: a dict of stages under text keys."""
+    stages = sweep.space(trial, seed, phase, **arm)
+    if not (isinstance(stages, dict) and stages and all(isinstance(k, str) and isinstance(v, Stage) for k, v in stages.items())):
+        raise UserError(
+            f"space of sweep {sweep.name!r}: must return a non-empty dict of stages by name, got {stages!r}. Return {{'accuracy': Accuracy(...)}}."
+        )
+    return stages
+
+
+def refuse_test_split(value: Component, key: str, parts: Iterable[Component]) -> None:
+    """In the search phase a test split anywhere inside a stage is an error."""
+    for part in parts:
+        if getattr(part, "part", None) == "test":
+            raise UserError(
+                f"{key}: {part!r} is a test split in phase 'search'. Use .fit(phase) and .held_out(phase) with the phase given to the space."
+            )

@@ -1,0 +1,137 @@
+"""A small world for measures: Gaussian images of four classes, stages whose artefacts are put there by the test."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
+from contrast.model import Artefact, Model, Net
+from contrast.stage import Stage, Workspace
+
+# Tiny problems: threads would only wait for each other.
+torch.set_num_threads(1)
+threadpool_limits(1)
+
+_PARTS = {"whole": range(0, 40), "fit": range(0, 36), "held_out": range(36, 40), "test": range(40, 60)}
+
+
+@dataclass(frozen=True)
+class Blobs(Dataset):
+    """Images [3, 6, 6] around a mean image a class; 40 a class in train (36 to fit, 4 held out), 20 in test."""
+
+    name = "blobs"
+    shape = (3, 6, 6)
+    mean = (0.5, 0.4, 0.3)
+    std = (0.25, 0.2, 0.3)
+    class_count = 4
+
+    def load(self, root: Path | None) -> Images:
+        chosen = self.classes if self.classes is not None else range(self.class_count)
+        ranks = list(_PARTS[self.part])[: self.per_class]
+        pixels, labels, ids = [], [], []
+        for label, number in enumerate(chosen):
+            draws = np.random.default_rng(number)
+            images = draws.uniform(60, 180, (1, *self.shape)) + draws.normal(0, 45, (60, *self.shape))
+            pixels.append(images[ranks].clip(0, 255).astype(np.uint8))
+            labels.append(np.full(len(ranks), label))
+            ids.append(number * RANKS_PER_CLASS + np.array(ranks) % 40)
+        return Images(np.concatenate(pixels), np.concatenate(labels), np.concatenate(ids))
+
+
+@dataclass(frozen=True)
+class Shelved(Artefact):
+    """An artefact that brings its network along."""
+
+    net: Net | None = None
+
+
+@dataclass(frozen=True)
+class Tuned(Stage):
+    """Stands for a fine-tuning on `data`; what it left is what the test put on the shelf."""
+
+    data: Dataset
+    seed: int = 0
+    method: str = "simclr"
+
+    def model(self, workspace: Workspace) -> Model:
+        artefact = workspace.of(self)
+        assert isinstance(artefact, Shelved)
+        return Model(self, artefact, lambda: artefact.net)
+
+
+class Lab:
+    """Puts stages on the shelf and runs measures of them in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shelf: dict[Stage, Artefact] = {}
+        self.workspace = Workspace(folder=folder / "measure", resolve=self.shelf.__getitem__)
+        self.workspace.folder.mkdir()
+
+    def put(self, stage: Stage, net: Net | None = None, **arrays: np.ndarray) -> Stage:
+        folder = self.folder / str(len(self.shelf))
+        folder.mkdir()
+        np.savez(folder / "arrays.npz", **arrays)
+        self.shelf[stage] = Shelved(folder, {}, net.eval() if net is not None else None)
+        return stage
+
+    def run(self, measure: Stage) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Results and arrays of a measure."""
+        steps = measure.run(self.workspace)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as end:
+            results = end.value
+        kept = (self.workspace.folder / "arrays.npz").exists()
+        return results, Artefact(self.workspace.folder, results).arrays() if kept else {}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+@pytest.fixture
+def blobs() -> type[Blobs]:
+    return Blobs
+
+
+@pytest.fixture
+def tuned() -> type[Tuned]:
+    return Tuned
+
+
+@pytest.fixture
+def linear_net() -> Net:
+    """Flattened pixels under a linear classifier of four classes."""
+    torch.manual_seed(0)
+    return Net(Blobs.mean, Blobs.std, nn.Flatten(), nn.Linear(108, 4))
+
+
+@pytest.fixture
+def conv_net() -> Net:
+    """Two convolutions with batch normalisation, whose statistics and affine parameters are not the initial ones."""
+    torch.manual_seed(1)
+    encoder = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+    )
+    for module in encoder:
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.3, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+    return Net(Blobs.mean, Blobs.std, encoder, nn.Linear(32, 4))

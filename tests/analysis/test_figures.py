@@ -1,0 +1,453 @@
+"""Figures are judged on what is really drawn: an Agg renderer is asked for every text and its box, axes for their data.
+
+All figures are drawn from made-up measures. Legible means: every font at least 8 pt at 84 mm, every text inside the
+picture, on no other text, and on no panel but its own. True means: lines are the means that were given.
+"""
+
+import ast
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.container import ErrorbarContainer
+from matplotlib.contour import QuadContourSet
+from matplotlib.text import Text
+
+import analysis.figures
+from analysis.figures.curves import Curve, curves
+from analysis.figures.data import data
+from analysis.figures.files import save
+from analysis.figures.inpca import inpca
+from analysis.figures.landscape import landscape
+from analysis.figures.palette import COLOURS, FONT, looks, style
+from analysis.figures.panels import log_ticks, seeds_in_words, short, width_of, wrapped
+from analysis.figures.parallel_coordinates import parallel_coordinates
+from analysis.figures.progress import progress
+from analysis.figures.robustness import robustness
+from analysis.figures.slices import Judged, scale_of, slices
+from analysis.figures.table1 import accuracy_table, table1
+from analysis.measure import Drawn, Measure
+from analysis.statistics import interval
+from contrast.component import UserError
+from contrast.stage import Stage
+
+METHODS = ("simclr", "supcon", "supce")
+ANY = Measure(Stage())
+
+
+def family(make, methods=METHODS, panels=4, seeds=3):
+    """Measures of a family: `make(draws, m, p)` gives results and arrays of method m on task p."""
+    names = [str(p) for p in range(panels)] if panels > 1 else [""]
+    cells = itertools.product(enumerate(methods), enumerate(names), range(seeds))
+    return [
+        Drawn(method, panel, 10 * seed, *make(np.random.default_rng([m, p, seed]), m, p), ANY) for (m, method), (p, panel), seed in cells
+    ]
+
+
+def progress_of(draws, m, p):
+    t = (0.5 + 0.05 * m) * (1 - np.exp(-np.arange(13) / (2 + m))) + 0.02 * draws.normal() + 0.003 * draws.normal(size=13)
+    return {"t": float(t[-1])}, {"t": t}
+
+
+def robust_of(draws, m, p):
+    eps = np.array([0, 1, 2, 4, 8]) / 255
+    accuracy = np.clip((78 - 3 * m) * np.exp(-eps * 255 / 2.5) + draws.normal(), 0.3, 100)
+    return {"accuracy": float(accuracy[-1])}, {"eps": eps, "accuracy": accuracy}
+
+
+def surface_of(draws, m, p):
+    alphas = np.linspace(-1, 1, 9)
+    surface = 0.1 + (5 - m) * alphas[:, None] ** 2 + 2 * alphas**2 + 0.05 * draws.uniform()
+    return {"flatness": float(0.4 + 0.1 * m + 0.02 * draws.normal())}, {
+        "surface": np.minimum(surface, 4),
+        "clipped": surface > 4,
+        "alphas": alphas,
+    }
+
+
+def accuracy_of(draws, m, p):
+    return {"accuracy": float(70 + 3 * m + p + draws.normal()), "loss": 1.0}, {}
+
+
+def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
+    """One joint embedding: P_0 left, P* right, methods fanned out between them; the third axis is imaginary."""
+    of = tuple((method, 10 * seed) for method in methods for seed in range(seeds))
+    way = np.linspace(0, 1, epochs)
+    draws = np.random.default_rng(len(panel))
+    runs = [
+        np.stack([0.6 * way - 0.3, 0.2 * (i // seeds - 1) * way, 0.1 * way**2, 0 * way, 0 * way], axis=1)
+        + 0.01 * draws.normal(size=(epochs, 5))
+        for i in range(len(of))
+    ]
+    ends = np.array([[-0.3, 0, 0, 0, 0], [0.5, 0.05, 0.1, 0, 0]])
+    model = np.concatenate([np.repeat(np.arange(len(of)), epochs), [-1, -2]])
+    epoch = np.concatenate([np.tile(np.arange(epochs), len(of)), [0, 0]])
+    eigenvalues = np.array([3.0, 1.0, -0.5] + [0.0] * (len(model) - 3))
+    arrays = {"coordinates": np.concatenate([*runs, ends]), "eigenvalues": eigenvalues, "model": model, "epoch": epoch}
+    return Drawn("", panel, 0, {"explained_stress": 1.0}, arrays, ANY, of)
+
+
+def candidates(arms=("",)):
+    found = []
+    for i in range(18):
+        draws = np.random.default_rng(i)
+        knobs = {
+            "temperature": float(10 ** draws.uniform(-1.5, 0)),
+            "batch_size": int(2 ** draws.integers(5, 9)),
+            "distribution_weight": float(10 ** draws.uniform(-4, 1)),
+            "projection_depth": int(draws.integers(0, 5)),
+            "optimizer": ("sgd", "lars")[i % 2],
+        }
+        found.append(
+            Judged(arms[i % len(arms)], knobs, None if i % 6 == 5 else interval((70 + 4 * draws.normal(size=1 + 2 * (i % 2))).tolist()))
+        )
+    return found
+
+
+def curve(label, seed, epochs=20):
+    draws = np.random.default_rng([seed, *label.encode()])
+    return Curve(
+        label, seed, tuple(range(1, epochs + 1)), tuple((4 + np.exp(-np.arange(epochs) / 5) + 0.1 * draws.normal(size=epochs)).tolist())
+    )
+
+
+PICTURES = {
+    "progress": lambda: progress(family(progress_of)),
+    "progress of two seeds on three tasks": lambda: progress(
+        family(progress_of, methods=[f"temperature 0.{i}" for i in range(5)], panels=3, seeds=2)
+    ),
+    "robustness": lambda: robustness(family(robust_of), chance=20),
+    "landscape": lambda: landscape(family(surface_of, panels=1)),
+    "landscape of two tasks, five methods": lambda: landscape(
+        family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)
+    ),
+    "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
+    "inpca of one task": lambda: inpca([embedded(seeds=1)]),
+    "table1": lambda: table1(family(accuracy_of)),
+    "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),
+    "parallel coordinates": lambda: parallel_coordinates(candidates(), "kNN accuracy (%)"),
+    "curves": lambda: curves([curve(m, s, 20 if s else 12) for m in METHODS for s in range(3)], "NT-Xent loss (nats)", log=True),
+    "curves of many": lambda: curves([curve(f"candidate {i}", 0) for i in range(12)], "kNN accuracy (%)"),
+}
+
+
+@pytest.fixture(scope="module", params=PICTURES)
+def picture(request):
+    """A figure, and every text that Agg draws of it with its box in pixels."""
+    figure, found, draw = PICTURES[request.param](), [], Text.draw
+
+    def spy(text, renderer, *args, **kwargs):
+        if text.get_visible() and text.get_text().strip():
+            found.append((text, text.get_window_extent(renderer)))
+        return draw(text, renderer, *args, **kwargs)
+
+    with style(), pytest.MonkeyPatch.context() as patch:
+        canvas = FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+        patch.setattr(Text, "draw", spy)
+        figure.draw(canvas.get_renderer())
+    return figure, found
+
+
+def owners(figure):
+    """Which panel each text belongs to."""
+    return {text: axes for axes in figure.axes for text in axes.findobj(Text)}
+
+
+def overlap(a, b, slack):
+    """Whether two boxes share more than `slack` pixels in both directions."""
+    return min(a.x1, b.x1) - max(a.x0, b.x0) > slack and min(a.y1, b.y1) - max(a.y0, b.y0) > slack
+
+
+def test_a_picture_fits_a_paper_column_in_fonts_of_8_points(picture):
+    figure, texts = picture
+    assert figure.get_figwidth() * 25.4 == pytest.approx(84) or figure.get_figwidth() * 25.4 == pytest.approx(174)
+    assert texts
+    assert min(text.get_fontsize() for text, _ in texts) >= FONT == 8
+
+
+def test_no_text_leaves_the_picture(picture):
+    figure, texts = picture
+    outside = [
+        text.get_text() for text, box in texts if box.x0 < -1 or box.y0 < -1 or box.x1 > figure.bbox.x1 + 1 or box.y1 > figure.bbox.y1 + 1
+    ]
+    assert not outside
+
+
+def test_no_text_lies_on_another(picture):
+    _, texts = picture
+    slack = 1.5  # pixels at 100 dpi: boxes are as high as the tallest letter
+    clashes = [(a.get_text(), b.get_text()) for (a, x), (b, y) in itertools.combinations(texts, 2) if overlap(x, y, slack)]
+    assert not clashes
+
+
+def test_no_text_lies_on_a_panel_but_its_own(picture):
+    figure, texts = picture
+    owner = owners(figure)
+    panels = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
+    clashes = [
+        (t.get_text(), p.get_title())
+        for t, box in texts
+        for p in panels
+        if owner.get(t) is not p and overlap(box, p.get_window_extent(), 1)
+    ]
+    assert not clashes
+
+
+def means(axes, colour):
+    """The thick line of one colour."""
+    lines = [line for line in axes.lines if to_hex(line.get_color()) == colour.lower() and line.get_linestyle() != "None"]
+    (line,) = [line for line in lines if line.get_linewidth() > 1]
+    return np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+
+
+@pytest.mark.parametrize("make", [progress_of, robust_of])
+def test_lines_are_the_means_over_seeds(make):
+    drawn = family(make, panels=2, seeds=3)
+    figure, name = (progress(drawn), "t") if make is progress_of else (robustness(drawn), "accuracy")
+    for axes, panel in zip(figure.axes, "01", strict=True):
+        assert axes.get_title() == f"task {panel}"
+        for method, look in looks(METHODS).items():
+            given = [one.arrays[name] for one in drawn if (one.panel, one.method) == (panel, method)]
+            x, y = means(axes, look.colour)
+            assert y == pytest.approx(np.mean(given, axis=0), abs=1e-12)
+            assert x == pytest.approx(np.arange(13) if name == "t" else [0, 1, 2, 4, 8])
+            hairlines = [line for line in axes.lines if line.get_color() == look.colour and line.get_linewidth() < 1]
+            assert np.array([line.get_ydata() for line in hairlines]) == pytest.approx(np.array(given))
+
+
+def test_a_band_needs_three_seeds_and_the_note_says_so():
+    for seeds, bands, words in (
+        (1, 0, "n = 1 seed, no interval"),
+        (2, 0, "no interval below 3 seeds"),
+        (3, 1, "pointwise 95 % t interval"),
+    ):
+        figure = progress(family(progress_of, methods=("a",), panels=1, seeds=seeds))
+        assert len(figure.axes[0].collections) == bands
+        assert words in " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
+
+
+def test_a_band_of_accuracies_stays_between_0_and_100():
+    low = {"eps": np.array([0.0, 1.0]), "accuracy": np.array([99.0, 0.5])}
+    drawn = [
+        Drawn("a", "", seed, {"accuracy": 0.0}, {**low, "accuracy": low["accuracy"] + shift}, ANY)
+        for seed, shift in enumerate((-0.4, 0.3, 0.9))
+    ]
+    (band,) = robustness(drawn, scale=1).axes[0].collections
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert edges.min() > 0
+    assert edges.max() < 100
+
+
+def test_inpca_names_each_axis_by_its_share_of_stress_and_has_one_unit_of_length():
+    figure = inpca([embedded()])
+    upper, lower = figure.axes
+    FigureCanvasAgg(figure).draw()
+    assert (lower.get_xlabel(), upper.get_ylabel(), lower.get_ylabel()) == ("PC1, 88 %, real", "PC2\n9.8 %, real", "PC3\n2.4 %, imag.")
+    scales = [(axes.bbox.width / np.ptp(axes.get_xlim()), axes.bbox.height / np.ptp(axes.get_ylim())) for axes in (upper, lower)]
+    assert np.ravel(scales) == pytest.approx(scales[0][0], rel=1e-3)
+
+
+def test_inpca_draws_each_seed_the_mean_and_both_ends():
+    one = embedded()
+    upper = inpca([one]).axes[0]
+    for i, (method, look) in enumerate(looks(METHODS).items()):
+        rows = np.array([one.arrays["coordinates"][one.arrays["model"] == 3 * i + seed] for seed in range(3)])
+        x, y = means(upper, look.colour)
+        assert np.stack([x, y], axis=1) == pytest.approx(rows.mean(axis=0)[:, :2]), method
+    stars = [line.get_xydata()[0] for line in upper.lines if line.get_marker() == "*"]
+    assert np.array(stars) == pytest.approx(one.arrays["coordinates"][-2:, :2])
+
+
+def test_inpca_refuses_labels_that_are_not_of_its_own_runs():
+    one = embedded(seeds=1)
+    with pytest.raises(UserError, match="has no row of 'extra'"):
+        inpca([Drawn(one.method, one.panel, 0, one.results, one.arrays, ANY, (*one.of, ("extra", 1)))])
+
+
+def test_surfaces_share_levels_and_alpha_is_the_first_index():
+    def make(draws, m, p):
+        alphas = np.linspace(-1, 1, 9)
+        surface = np.where(alphas > 0.4, 3.0, 0.5)[:, None] * np.ones(9) * (1 + m)
+        return {"flatness": 1.0}, {"surface": surface, "clipped": np.zeros((9, 9), dtype=bool), "alphas": alphas}
+
+    figure = landscape(family(make, methods=("a", "b"), panels=1))
+    filled = [next(iter(axes.findobj(QuadContourSet))) for axes in figure.axes[:2]]
+    assert (filled[0].levels == filled[1].levels).all()
+    top = filled[1].get_paths()[-1].vertices
+    assert top[:, 0].min() > 0.2, "the high ground lies at large alpha"
+    assert (top[:, 1].min(), top[:, 1].max()) == (-1, 1), "and at every beta"
+
+
+def test_hatching_marks_what_is_known_only_to_lie_above():
+    for limit, hatched in ((4, True), (100, False)):
+
+        def make(draws, m, p, limit=limit):
+            alphas = np.linspace(-1, 1, 9)
+            surface = 0.1 + 5 * alphas[:, None] ** 2 + alphas**2
+            return {"flatness": 1.0}, {"surface": np.minimum(surface, limit), "clipped": surface > limit, "alphas": alphas}
+
+        figure = landscape(family(make, methods=("a",), panels=1))
+        assert any(any(set_.hatches) for set_ in figure.axes[0].findobj(QuadContourSet)) == hatched
+
+
+def test_table_1_shows_means_and_intervals_tasks_first():
+    drawn = family(accuracy_of)
+    figure = table1(drawn)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["task 0", "task 1", "task 2", "task 3", "mean over tasks"]
+    bars = [one for one in figure.axes[-1].containers if isinstance(one, ErrorbarContainer)]
+    for method, bar in zip(METHODS, bars, strict=True):
+        per_seed = [np.mean([one.results["accuracy"] for one in drawn if (one.method, one.seed) == (method, seed)]) for seed in (0, 10, 20)]
+        expected = interval(per_seed)
+        ends = bar.lines[2][0].get_segments()[0][:, 0]
+        assert ends == pytest.approx([expected.mean - expected.half, expected.mean + expected.half])
+    assert not [one for one in table1(family(accuracy_of, seeds=2)).axes[0].containers if isinstance(one, ErrorbarContainer)]
+
+
+def test_table_1_is_bold_only_where_every_other_is_told_apart():
+    def make(draws, m, p):
+        return {"accuracy": 70 + (5 if m == 2 and p == 0 else 0) + 0.2 * float(draws.normal())}, {}
+
+    table = accuracy_table(family(make, panels=2, seeds=4), "Table 1")
+    assert table.columns == ("method", "task 0", "task 1", "mean over tasks")
+    assert (2, 1) in table.bold
+    assert not {cell for cell in table.bold if cell[1] == 2}
+    assert accuracy_table(family(make, panels=1, seeds=1), "Table 1").bold == frozenset()
+
+
+def test_slices_show_every_candidate_once_and_the_lost_ones_at_the_bottom():
+    given = candidates()
+    axes = slices(given, "kNN accuracy (%)").axes[0]
+    lost = [one for one in given if one.objective is None]
+    assert len([line for line in axes.lines if line.get_marker() == "|"]) == len(lost)
+    shown = sorted(float(line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "o" and len(line.get_ydata()) == 1)
+    assert shown == pytest.approx(sorted(one.objective.mean for one in given if one.objective))
+    assert axes.get_xscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("values", "choices", "log"),
+    [
+        ([1, 2, 4, 8, 16, 32], (), True),
+        ([1, 2, 3, 4, 5, 6], (), False),
+        ([0, 1, 2, 3, 4, 50], (), False),
+        ([256, 64, 128], (64, 128, 256), False),
+        (["sgd", "lars", "sgd"], ("lars", "sgd"), False),
+        ([True, False], (False, True), False),
+        ([None, 0.5, 0.1], (0.1, 0.5, None), False),
+    ],
+)
+def test_a_knob_gets_a_log_axis_above_twenty_times_and_choices_stand_side_by_side(values, choices, log):
+    assert (scale_of(values).choices, scale_of(values).log) == (choices, log)
+
+
+def test_a_parallel_line_passes_its_knobs_and_ends_at_its_objective():
+    given = candidates()
+    axes = parallel_coordinates(given, "accuracy").axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 6]
+    assert len(lines) == len(given)
+    means_ = np.array([one.objective.mean if one.objective else np.nan for one in given])
+    assert [line.get_xdata()[-1] for line in lines] == pytest.approx(
+        (means_ - np.nanmin(means_)) / np.ptp(means_[~np.isnan(means_)]), nan_ok=True
+    )
+    logs = np.log([one.knobs["temperature"] for one in given])
+    assert [line.get_xdata()[0] for line in lines] == pytest.approx((logs - logs.min()) / np.ptp(logs))
+
+
+def test_curves_average_the_epochs_that_all_seeds_have_and_mark_early_ends():
+    runs = [curve("a", 0, 20), curve("a", 1, 12)]
+    axes = curves(runs, "loss").axes[0]
+    x, y = means(axes, COLOURS[0])
+    assert x.tolist() == list(range(1, 13))
+    assert y == pytest.approx(np.mean([runs[0].values[:12], runs[1].values], axis=0))
+    assert [line.get_markevery() for line in axes.lines if line.get_marker() == "x"] == [[], [11]]
+
+
+def test_colours_stay_apart_for_every_kind_of_colour_vision():
+    # Severe protanopia, deuteranopia and tritanopia after Machado, Oliveira and Fernandes (2009), in linear RGB.
+    protan = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    deutan = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    tritan = [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    for vision in (np.eye(3), protan, deutan, tritan):
+        seen = [lab(np.clip(np.array(vision) @ linear(to_rgb(colour)), 0, 1)) for colour in COLOURS]
+        assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
+
+
+def linear(rgb):
+    rgb = np.array(rgb)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_a_label_keeps_its_look_by_order_of_appearance_and_forty_differ():
+    labels = [f"method {i}" for i in range(40)]
+    assert len(set(looks(labels).values())) == 40
+    assert looks(["b", "a", "b"]) == looks(["b", "a"])
+    assert [look.colour for look in looks(labels[:8]).values()] == list(COLOURS)
+
+
+def test_text_is_wrapped_and_cut_to_the_width_it_has():
+    lines = wrapped("thick: mean of n = 4 seeds; thin: single seeds; band: pointwise 95 % t interval", 150).split("\n")
+    assert all(width_of(line) <= 150 for line in lines)
+    assert lines[0].endswith(";")
+    assert width_of(short("a label that is much too long", 60)) <= 60
+    assert short("simclr", 60) == "simclr"
+    assert (seeds_in_words([1]), seeds_in_words([4, 4]), seeds_in_words([2, 4])) == ("n = 1 seed", "n = 4 seeds", "n = 2–4 seeds")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.03, 1.0), (1e-4, 10.0), (0.11, 4.0), (3.0, 3.3), (1e-6, 1e6), (0.05, 0.2)])
+def test_log_ticks_are_two_to_five_round_numbers_in_range(low, high):
+    ticks = log_ticks(low, high)
+    assert 2 <= len(ticks) <= 5
+    assert ticks == sorted(ticks)
+    assert all(0.99 * low <= tick <= 1.01 * high for tick in ticks)
+
+
+def test_seeds_of_different_length_are_refused_and_so_is_nothing():
+    short_, long_ = family(progress_of, methods=("a",), panels=1, seeds=1) * 2
+    long_ = Drawn("a", "", 1, {}, {"t": np.zeros(20)}, ANY)
+    with pytest.raises(UserError, match=r"t of 'a' has shapes \[\(13,\), \(20,\)\].*must be one shape"):
+        progress([short_, long_])
+    with pytest.raises(UserError, match=r"drawn = \[\]"):
+        progress([])
+
+
+def test_files_are_whole_and_the_same_picture_is_the_same_file(tmp_path):
+    first, second = (save(progress(family(progress_of, panels=1)), tmp_path / name, "p") for name in "ab")
+    assert {kind: path.read_bytes()[:5] for kind, path in first.items()} == {"svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG\r"}
+    assert all(first[kind].read_bytes() == second[kind].read_bytes() for kind in first)
+
+
+def test_figures_drawn_in_threads_are_those_drawn_alone(tmp_path):
+    def draw(name):
+        return save(progress(family(progress_of, methods=("a",), panels=1)), tmp_path / name, "p")["svg"].read_bytes()
+
+    alone = draw("alone")
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(draw, "abc")) == {alone}
+
+
+def test_no_figure_touches_pyplot():
+    for path in Path(analysis.figures.__file__).parent.glob("*.py"):
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not [node for node in imports if "pyplot" in ast.unparse(node)], path.name
+
+
+def test_the_data_of_a_figure_hold_every_number_drawn():
+    drawn = family(progress_of, panels=2, seeds=2)
+    table = data(drawn, "t")
+    assert table.columns == ("method", "panel", "seed", "row", "t")
+    assert [row[-1] for row in table.rows] == [value for one in drawn for value in one.arrays["t"].tolist()]
+    assert data(family(accuracy_of, panels=1, seeds=1), "a").columns == ("method", "panel", "seed", "row", "accuracy", "loss")
+    joint = data([embedded(seeds=1)], "i")
+    assert joint.columns[4:8] == ("of_method", "of_seed", "coordinates_0", "coordinates_1")
+    assert joint.rows[-1][4:6] == ("", None), "P* belongs to no run"

@@ -1,0 +1,259 @@
+"""Loss surfaces against closed forms (paraboloid, affine logits, scale symmetry) and against the network unfolded."""
+
+from math import inf, isclose
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from analysis import Landscape
+from analysis.geometry.directions import cosine, filter_normalised
+from analysis.geometry.landscape import grid, loss_on_rings, radius_of_rise
+from analysis.geometry.surface import Plane
+from contrast.component import UserError
+from contrast.encoders import SmallResNet
+from contrast.model import Net
+from contrast.random import generator
+
+
+def restless(net):
+    """Gives every batch normalisation statistics and parameters that are not the initial ones."""
+    torch.manual_seed(3)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.3, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+    return net.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def resnet():
+    torch.manual_seed(0)
+    encoder = SmallResNet(base_width=4, blocks=2).build(3, generator(0, "encoder"))
+    return restless(Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), encoder, nn.Linear(16, 4)))
+
+
+@pytest.fixture
+def batch():
+    draws = torch.Generator().manual_seed(0)
+    return torch.rand(150, 3, 8, 8, generator=draws), torch.randint(0, 4, (150,), generator=draws)
+
+
+def directions(net, seed=0):
+    return filter_normalised(net, seed, 0), filter_normalised(net, seed, 1)
+
+
+def moved(net, x, u, v, a, b):
+    """Logits of the unfolded network with the weights of the point (a, b)."""
+    weights = {name: w + a * u[name] + b * v[name] for name, w in net.named_parameters()}
+    return functional_call(net, weights, (x,))
+
+
+# Directions
+
+
+def test_every_filter_of_a_direction_is_as_long_as_the_networks_and_one_axis_tensors_stand_still(resnet):
+    for direction in directions(resnet):
+        for name, weight in resnet.named_parameters():
+            if weight.dim() == 1:
+                assert not direction[name].any()
+            else:
+                lengths, expected = (tensor.flatten(1).norm(dim=1) for tensor in (direction[name], weight))
+                assert torch.allclose(lengths, expected, rtol=1e-5)
+                assert (expected > 0).all()
+
+
+def test_directions_come_from_their_seed_and_the_shapes_alone(resnet):
+    u, v = directions(resnet)
+    torch.manual_seed(99)
+    twice = filter_normalised(resnet, 0, 0)
+    assert all(torch.equal(u[name], twice[name]) for name in u)
+    other = restless(Net((0.5,), (0.2,), SmallResNet(4, 2).build(3, generator(7, "encoder")), nn.Linear(16, 4)))
+    theirs = filter_normalised(other, 0, 0)
+    for name, weight in resnet.named_parameters():
+        if weight.dim() > 1:  # the same raw draw behind other filter lengths
+            for mine, your in zip(u[name].flatten(1), theirs[name].flatten(1), strict=True):
+                assert torch.nn.functional.cosine_similarity(mine, your, dim=0) == pytest.approx(1, abs=1e-5)
+    assert abs(cosine(u, v)) < 0.1
+    assert cosine(u, u) == pytest.approx(1)
+    assert not any(torch.equal(u[name], filter_normalised(resnet, 1, 0)[name]) for name in u if u[name].any())
+
+
+def test_a_filter_of_zeros_gives_no_direction_and_no_nan():
+    net = nn.Linear(5, 3)
+    nn.init.zeros_(net.weight)
+    assert not filter_normalised(net, 0, 0)["weight"].any()
+    assert cosine(*directions(net)) == 0
+
+
+# Surfaces
+
+
+def test_every_point_equals_the_unfolded_network_with_moved_weights(resnet, batch):
+    x, y = batch
+    u, v = directions(resnet)
+    plane = Plane(resnet, u, v, x, y)
+    for a, b in ((0.0, 0.0), (0.3, -0.2), (-1.0, 0.7), (0.0, 0.0)):
+        expected = cross_entropy(moved(resnet, x, u, v, a, b), y).item()
+        assert plane.loss(a, b) == pytest.approx(expected, rel=1e-5)
+    assert plane.loss(0.0, 0.0) == pytest.approx(cross_entropy(resnet(x), y).item(), rel=1e-5)
+
+
+def test_the_centre_does_not_drift_over_many_points(resnet, batch):
+    plane = Plane(resnet, *directions(resnet), *batch)
+    before = plane.loss(0.0, 0.0)
+    for a in np.linspace(-1, 1, 9):
+        plane.loss(a, -a)
+    assert plane.loss(0.0, 0.0) == before
+
+
+def test_a_linear_model_under_squared_error_has_an_exact_paraboloid(batch):
+    x, _ = batch
+    torch.manual_seed(0)
+    net = Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), nn.Flatten(), nn.Linear(192, 1)).requires_grad_(False)
+    target = torch.randn(150, dtype=torch.float64)
+    u, v = directions(net)
+    plane = Plane(net, u, v, x, target, criterion=lambda z, t: (z[:, 0] - t).square().sum())
+    rows = ((x - net.mean) / net.std).flatten(1).double()
+    rest = rows @ net.top.weight[0].double() + net.top.bias.double() - target
+    first, second = rows @ u["top.weight"][0].double(), rows @ v["top.weight"][0].double()
+    for a in (-1.0, -0.4, 0.0, 0.9):
+        for b in (-0.7, 0.0, 1.0):
+            closed = (rest @ rest + a**2 * first @ first + b**2 * second @ second) / 150
+            closed += 2 * (a * rest @ first + b * rest @ second + a * b * first @ second) / 150
+            assert plane.loss(a, b) == pytest.approx(closed.item(), rel=1e-5)
+
+
+def test_a_linear_classifier_has_affine_logits(linear_net, lab, blobs):
+    x, y = lab.workspace.pixels(blobs().held_out("confirm"))
+    net = linear_net.requires_grad_(False)
+    u, v = directions(net)
+    h = net.features(x).double()
+    z = [h @ part["top.weight"].double().T for part in ({"top.weight": net.top.weight}, u, v)]
+    plane = Plane(net, u, v, x, y)
+    for a, b in ((0.0, 0.0), (1.0, -0.5), (-0.3, 0.8)):
+        logits = z[0] + a * z[1] + b * z[2] + net.top.bias.double()
+        assert plane.loss(a, b) == pytest.approx(cross_entropy(logits, y).item(), rel=1e-6)
+
+
+def test_scale_moved_from_one_layer_to_the_next_leaves_the_picture_of_a_relu_network(batch):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 5, 3, bias=False), nn.ReLU(), nn.Flatten())
+    net = Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), encoder, nn.Linear(80, 4)).requires_grad_(False)
+    other = Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), encoder, net.top)
+    other.load_state_dict(net.state_dict())
+    points = [(a, b) for a in (-0.8, 0.0, 0.5) for b in (-0.5, 1.0)]
+    plane = Plane(net, *directions(net), *batch)
+    before = [plane.loss(a, b) for a, b in points]
+    encoder[0].weight *= 7.0
+    encoder[0].bias *= 7.0
+    encoder[2].weight /= 7.0
+    plane = Plane(other, *directions(other), *batch)
+    assert [plane.loss(a, b) for a, b in points] == pytest.approx(before, rel=1e-4)
+
+
+def test_a_point_is_given_up_exactly_when_it_lies_above_the_ceiling(resnet, batch):
+    plane = Plane(resnet, *directions(resnet), *batch)
+    points = [(a, b) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)]
+    full = [plane.loss(a, b) for a, b in points]
+    ceiling = float(np.median(full)) + 1e-6
+    cut = [plane.loss(a, b, ceiling) for a, b in points]
+    assert cut == [loss if loss <= ceiling else inf for loss in full]
+    assert 2 < sum(loss == inf for loss in cut) < 7
+
+
+def test_bfloat16_is_near_and_has_the_same_centre_weights(resnet, batch):
+    u, v = directions(resnet)
+    exact, rough = Plane(resnet, u, v, *batch), Plane(resnet, u, v, *batch, torch.bfloat16)
+    for a, b in ((0.0, 0.0), (0.5, 0.5), (-0.5, 0.3)):
+        assert rough.loss(a, b) == pytest.approx(exact.loss(a, b), rel=2e-2)
+
+
+# Scalars of a surface
+
+
+def test_the_grid_is_symmetric_with_an_exact_middle():
+    for points in (3, 17, 51):
+        alphas = grid(points, 0.7)
+        assert alphas[points // 2] == 0
+        assert np.array_equal(alphas, -alphas[::-1])
+        assert isclose(alphas[-1], 0.7)
+
+
+def test_rings_of_a_cone_and_of_a_plane():
+    alphas = grid(101, 1.0)
+    a, b = np.meshgrid(alphas, alphas, indexing="ij")
+    radii = np.array([0.0, 0.25, 0.5, 1.0])
+    assert np.allclose(loss_on_rings(np.hypot(a, b), alphas, radii), radii[:, None], atol=2e-3)
+    rings = loss_on_rings(2 + 3 * a - b, alphas, radii)  # bilinear interpolation is exact here
+    angles = 2 * np.pi * np.arange(128) / 128
+    assert np.allclose(rings, 2 + radii[:, None] * (3 * np.cos(angles) - np.sin(angles)), atol=1e-12)
+
+
+def test_radius_of_rise_of_known_profiles():
+    radii = np.linspace(0, 1, 257)
+    cone = np.repeat(1 + 4 * radii[:, None], 128, axis=1)
+    assert radius_of_rise(cone, 1.0, 2.0) == pytest.approx(0.25, abs=1e-12)
+    bowl = np.repeat(1 + 4 * radii[:, None] ** 2, 128, axis=1)
+    assert radius_of_rise(bowl, 1.0, 2.0) == pytest.approx(0.5, abs=1e-4)
+    half = np.where(np.arange(128) < 64, cone, 1.0)  # flat on one side: censored there
+    assert radius_of_rise(half, 1.0, 2.0) == pytest.approx((0.25 + 1.0) / 2, abs=1e-12)
+    jump = np.where(radii[:, None] > 0.5, np.full((257, 128), 4.0), 1.0)
+    assert radius_of_rise(jump, 1.0, 2.0) == pytest.approx(0.5, abs=1 / 256)
+
+
+# The measure
+
+
+def test_landscape_measure_keeps_a_surface_and_its_scalars(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    results, arrays = lab.run(Landscape(stage, on=data, points=5, ceiling=2.5))
+    x, y = lab.workspace.pixels(data)
+    u, v = directions(conv_net)
+    surface, clipped, alphas = arrays["surface"], arrays["clipped"], arrays["alphas"]
+    assert surface.shape == clipped.shape == (5, 5)
+    for i, a in enumerate(alphas):
+        for j, b in enumerate(alphas):
+            expected = cross_entropy(moved(conv_net, x, u, v, a, b), y).item()
+            assert clipped[i, j] == (expected > 2.5)
+            assert surface[i, j] == pytest.approx(min(expected, 2.5), rel=1e-5)
+    assert next(iter(results)) == "flatness"
+    assert results["loss_at_centre"] == pytest.approx(cross_entropy(conv_net(x), y).item(), rel=1e-5)
+    assert results["loss_at_centre"] == surface[2, 2]
+    ring = loss_on_rings(surface, alphas, np.array([0.5]))
+    assert results["flatness"] == pytest.approx(ring.mean() - surface[2, 2])
+    assert results["flatness"] > 0
+    assert results["cosine"] == pytest.approx(cosine(u, v))
+    assert results["clipped_share"] == clipped.mean()
+    assert 0 < results["radius_rise_1"] <= 1
+
+
+def test_landscape_of_a_subset_is_the_landscape_of_its_images(lab, blobs, tuned, conv_net):
+    data, small = blobs().held_out("confirm"), blobs(per_class=3).held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    subset, _ = lab.run(Landscape(stage, on=data, points=3, samples=12))
+    assert subset == pytest.approx(lab.run(Landscape(stage, on=small, points=3))[0], rel=1e-5)
+
+
+def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    assert Landscape.alone
+    for fields, field in (
+        ({"points": 4}, "points"),
+        ({"points": 1}, "points"),
+        ({"span": 0.4}, "span"),
+        ({"samples": 0}, "samples"),
+        ({"ceiling": 0.0}, "ceiling"),
+        ({"precision": "fp16"}, "precision"),
+    ):
+        with pytest.raises(UserError, match=rf"Landscape\.{field} = "):
+            Landscape(stage, on=data, **fields)
+    with pytest.raises(UserError, match=r"Landscape\.ceiling = 0\.1: must be above the loss at the centre"):
+        lab.run(Landscape(stage, on=data, points=3, ceiling=0.1))

@@ -1,0 +1,98 @@
+"""Attacks as measures: against the tensor functions they wrap, and against the accuracy without attack."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analysis import FGSM, PGD, Accuracy
+from contrast.attacks import fgsm_curve, robust, start_noise
+from contrast.component import UserError
+
+LEVEL = 1 / 255
+
+
+def test_fgsm_measure_attacks_in_pixels_and_reports_the_radius_at_8(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net)
+    x, y = lab.workspace.pixels(data)
+    eps = torch.tensor([level * LEVEL for level in range(16)])
+    accuracy, loss = fgsm_curve(conv_net.requires_grad_(False), x, y, eps)
+    results, arrays = lab.run(FGSM(stage, on=data, samples=None))
+    assert next(iter(results)) == "accuracy"
+    assert np.allclose(arrays["accuracy"], accuracy)
+    assert np.allclose(arrays["loss"], loss, rtol=1e-4)
+    assert np.allclose(arrays["eps"] * 255, range(16))
+    assert results["accuracy"] == results["eps_8"] == arrays["accuracy"][8]
+    assert results["eps_0"] == lab.run(Accuracy(stage, on=data))[0]["accuracy"]
+    weights = np.full(16, 1 / 15)
+    weights[[0, -1]] /= 2
+    assert results["area"] == pytest.approx(weights @ arrays["accuracy"])
+
+
+def test_the_older_reading_counts_eps_after_normalisation_and_does_not_clip(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net)
+    x, y = lab.workspace.pixels(data)
+    inside = nn.Sequential(conv_net.encoder, conv_net.top).requires_grad_(False)
+    accuracy, loss = fgsm_curve(inside, (x - conv_net.mean) / conv_net.std, y, torch.tensor([0.0, 8 * LEVEL, 60 * LEVEL]), box=None)
+    measure = FGSM(stage, on=data, eps=(0.0, 8 / 255, 60 / 255), space="normalized", clamp=False, samples=None)
+    _, arrays = lab.run(measure)
+    assert np.allclose(arrays["accuracy"], accuracy)
+    assert np.allclose(arrays["loss"], loss, rtol=1e-4)
+    _, pixel = lab.run(FGSM(stage, on=data, eps=(0.0, 8 / 255, 60 / 255), clamp=False, samples=None))
+    assert pixel["loss"][2] > arrays["loss"][2]  # the same number is a larger step in pixels
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd_measure_starts_at_the_clean_accuracy_and_falls(lab, blobs, tuned, conv_net, norm):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    eps = (0.0, 4 / 255, 16 / 255, 64 / 255) if norm == "linf" else (0.0, 0.5, 1.5)
+    results, arrays = lab.run(PGD(stage, on=data, norm=norm, eps=eps, steps=4, samples=None))
+    assert next(iter(results)) == "accuracy"
+    assert results["clean"] == lab.run(Accuracy(stage, on=data))[0]["accuracy"]
+    assert arrays["accuracy"][0] == results["clean"]
+    assert results["accuracy"] == arrays["accuracy"][-1] == results["eps_64" if norm == "linf" else "eps_1.5"]
+    assert (np.diff(arrays["accuracy"]) <= 0).all()
+    assert results["accuracy"] < results["clean"]
+    x, y = lab.workspace.pixels(data)
+    start = start_noise(lab.workspace.images(data).ids, data.shape, norm, 0)
+    standing = robust(conv_net, x, y, torch.tensor(eps), start, norm, steps=4)
+    assert np.allclose(arrays["accuracy"], 100 * standing.double().mean(1), atol=100 / 80 + 1e-9)  # folding may tip one sample
+
+
+def test_subsets_of_the_measures_are_stratified(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    small = blobs(per_class=3).held_out("confirm")
+    for attack in (FGSM(stage, on=data, samples=12), PGD(stage, on=data, samples=12, steps=2)):
+        same = FGSM(stage, on=small, samples=None) if isinstance(attack, FGSM) else PGD(stage, on=small, samples=None, steps=2)
+        assert lab.run(attack)[0] == pytest.approx(lab.run(same)[0])
+
+
+def test_pgd_defaults_are_the_declared_ones(blobs, tuned):
+    attack = PGD(tuned(blobs()), on=blobs())
+    assert attack.eps == (0, 1 / 255, 2 / 255, 4 / 255, 8 / 255)
+    assert (attack.norm, attack.steps, attack.step_size, attack.samples) == ("linf", 10, 2.5, 512)
+    assert FGSM(tuned(blobs()), on=blobs()).at == 8 / 255
+
+
+def test_bad_fields_are_refused(blobs, tuned):
+    data, stage = blobs(), tuned(blobs())
+    for make, field in (
+        (lambda: FGSM(stage, data, eps=()), "eps"),
+        (lambda: FGSM(stage, data, eps=(0.0, 8 / 255, 4 / 255)), "eps"),
+        (lambda: FGSM(stage, data, eps=(0.0, 8 / 255, 8 / 255)), "eps"),
+        (lambda: FGSM(stage, data, eps=(-1 / 255, 8 / 255)), "eps"),
+        (lambda: FGSM(stage, data, eps=(0.0, 4 / 255)), "at"),
+        (lambda: FGSM(stage, data, space="lab"), "space"),
+        (lambda: FGSM(stage, data, samples=0), "samples"),
+        (lambda: PGD(stage, data, norm="l1"), "norm"),
+        (lambda: PGD(stage, data, steps=0), "steps"),
+        (lambda: PGD(stage, data, step_size=0.0), "step_size"),
+        (lambda: PGD(stage, data, eps=(float("nan"),)), "eps"),
+        (lambda: PGD((stage,), data), "of"),
+    ):
+        with pytest.raises(UserError, match=rf"\.{field} = "):
+            make()
