@@ -5,6 +5,7 @@ products. The classifier of every epoch and its log-probabilities on the task's 
 later measure of the trajectory read them without training again.
 """
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -79,13 +80,13 @@ class Finetune(Stage):
             for start in range(0, len(order), self.batch_size):
                 rows = torch.from_numpy(order[start : start + self.batch_size])
                 loss = functional.cross_entropy(classifier(features[rows]), labels[rows])
-                if not torch.isfinite(loss):
-                    raise Diverged(f"the fine-tuning loss became {loss.item()} in epoch {epoch}")
+                _refuse_nonfinite(loss.item(), epoch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
             heads.put(epoch, classifier)
             metrics = _fit(classifier, features, labels) | {"lr": lr}
+            _refuse_nonfinite(metrics["loss"], epoch)
             workspace.save(epoch, metrics, training_state(classifier, optimizer) | {"heads.weight": heads.weight, "heads.bias": heads.bias})
             yield metrics
         workspace.keep_weights(classifier.state_dict())
@@ -140,6 +141,11 @@ class _Heads:
             epochs = [functional.log_softmax(functional.linear(features, w, b), -1) for w, b in zip(self.weight, self.bias, strict=True)]
         stacked: np.ndarray = torch.stack(epochs).numpy()
         return stacked
+
+
+def _refuse_nonfinite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(f"the fine-tuning loss became {loss} in epoch {epoch}")
 
 
 def _fit(classifier: nn.Module, features: Tensor, labels: Tensor) -> Metrics:

@@ -115,7 +115,8 @@ class Pretrain(Stage):
             workspace.save(epoch, metrics, training_state(net, optimizer))
             yield metrics
         workspace.keep_weights(net.state_dict())
-        width = net.top(torch.zeros(1, self.encoder.width, device=workspace.device)).shape[1]
+        with torch.no_grad():
+            width = net.eval().top(torch.zeros(1, self.encoder.width, device=workspace.device)).shape[1]
         return {"loss": metrics["loss"], **self.loss.constants(width)}
 
     def model(self, workspace: Workspace) -> Model:

@@ -31,7 +31,6 @@ from contrast.data.dataset import Phase
 from contrast.encoders.encoder import Encoder
 
 TASKS = tuple(CIFAR100(classes=c) for c in ((0, 1, 2, 3, 4), (6, 11, 16, 21, 26), (56, 58, 62, 66, 68), (95, 96, 97, 98, 99)))
-LANDSCAPE_TASK = 3
 METHODS = ("simclr", "supcon", "supce", "random")
 
 
@@ -57,14 +56,14 @@ class ContrastOrNot:
     precision: Literal["fp32", "bf16"] = "fp32"
 
     def __call__(self, trial: BaseTrial, seed: int, phase: Phase, method: str) -> dict[str, Stage]:
-        """The measures of one method at one seed, over all tasks."""
+        """The measures of one method at one seed, over all tasks; the loss landscape is that of the last one."""
         net = self.pretrained(method, seed)
         out: dict[str, Stage] = {}
         for i, task in enumerate(self.tasks):
             tuned, held_out = Finetune(net, data=task.fit(phase), seed=seed, epochs=self.finetune_epochs), task.held_out(phase)
             out |= {f"accuracy/{i}": Accuracy(tuned, on=held_out), f"progress/{i}": Progress(tuned)}
             out |= {f"fgsm/{i}": FGSM(tuned, on=task.fit(phase), samples=self.attacked), f"pgd/{i}": PGD(tuned, on=held_out)}
-            if i == LANDSCAPE_TASK:
+            if task is self.tasks[-1]:
                 out[f"flatness/{i}"] = Landscape(tuned, on=task.fit(phase), points=self.points, samples=self.samples)
         return out
 

@@ -9,15 +9,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import TrialState
 
 from contrast.component import UserError
 from contrast.data.dataset import Phase
 from contrast.stage import Metrics, Stage
+from sweeps.search import Told
 from sweeps.store import write_atomically
 from sweeps.sweep import Knob
 
 OPEN, COMPLETE, PRUNED, DIVERGED, FAILED = "open", "complete", "pruned", "diverged", "failed"
+STOPPED = "stopped"  # a replicate that was given up because another seed of its candidate diverged or failed
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Replicate:
 
 @dataclass
 class Candidate:
-    """One drawn point. `value` is the mean objective over the seeds of the search, `n` their number."""
+    """One drawn point. `value` is the mean objective over the seeds of the search, `n` their number; None and 0 unless complete."""
 
     number: int
     index: int
@@ -54,6 +57,18 @@ class Candidate:
         """The replicates of one phase, in order of seed as declared."""
         return [replicate for replicate in self.replicates if replicate.phase == phase]
 
+    def told(self, *, counts: bool) -> Told:
+        """The candidate as the sampler sees it, RUNNING unless it `counts`; a diverged one is PRUNED without values: ranked last."""
+        running = (TrialState.RUNNING, None, self.intermediate)
+        known = {
+            COMPLETE: (TrialState.COMPLETE, self.value, self.intermediate),
+            PRUNED: (TrialState.PRUNED, None, self.intermediate),
+            DIVERGED: (TrialState.PRUNED, None, {}),
+            FAILED: (TrialState.FAIL, None, {}),
+            OPEN: running,
+        }
+        return Told(self.knobs, self.distributions, *(known[self.state] if counts else running))
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -70,9 +85,16 @@ class Saved:
     reason: str
     replicates: list[dict[str, Any]]
 
-    def parsed_distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions by knob."""
-        return {name: json_to_distribution(text) for name, text in self.distributions.items()}
+    def refuse_drift(self, sweep: str, replicate: Replicate) -> None:
+        """Raise `UserError` when the same knobs give other stages than when they were drawn; new keys are welcome."""
+        at = (replicate.seed, replicate.phase)
+        before: dict[str, str] = next((r["stages"] for r in self.replicates if (r["seed"], r["phase"]) == at), {})
+        for key, now in replicate.fingerprints.items():
+            was = before.get(key, now)
+            if was != now:
+                rule = f"was {was[:8]} and is now {now[:8]}: the space changed under a sweep that has begun"
+                cure = "Give the changed sweep another name (finished stages are shared all the same), or undo the change."
+                raise UserError(f"sweep {sweep!r}: {key} of candidate {self.number} at seed {at[0]} {rule}. {cure}")
 
 
 class CandidateFiles:

@@ -13,11 +13,11 @@ from contrast.component import UserError
 from contrast.stage import Metrics, Stage
 from sweeps.event import Event, numbers
 from sweeps.fingerprint import describe
-from sweeps.graph import FAILED, HELD, RUNNING, WAITING, Job, all_stages
+from sweeps.graph import FAILED, HELD, RUNNING, WAITING, Job, Want, all_stages
 from sweeps.population import Population
 from sweeps.resources import Resources, cores_only
 
-MAX_ACCIDENTS = 5
+MAX_ACCIDENTS, MAX_UNBEGUN = 5, 20
 
 
 class Signal(Enum):
@@ -46,11 +46,14 @@ class WorkUnit:
 
 
 class SweepFailed(RuntimeError):
-    """The sweep cannot go on: the same exception ended each of the first units."""
+    """The sweep cannot go on: the first units all raised the same, or workers are lost again and again before they begin."""
 
 
 class Controller:
-    """One launch of one sweep: the units in progress, and the population they work for."""
+    """One launch of one sweep: the units in progress, and the population they work for.
+
+    `units` lists the classes of the stages of every unit that was handed out, in order.
+    """
 
     def __init__(
         self, population: Population, *, resources: Callable[[Stage], Resources] = cores_only, now: Callable[[], float] = time.time
@@ -58,9 +61,10 @@ class Controller:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
         self.running: dict[int, WorkUnit] = {}
+        self.units: list[list[str]] = []
         self.stopping = False
         self.fatal: Exception | None = None
-        self._units = 0
+        self._told_to_stop: set[int] = set()
         self._early_failures: list[str] = []
         self._ended = 0
         self._last_shape: Resources | None = None
@@ -71,6 +75,9 @@ class Controller:
             return Signal.WAIT if self.running else Signal.DONE
         unit = self._pick()
         while unit is None and self.population.draw_one():
+            unit = self._pick()
+        if unit is None:
+            self.population.advance()  # the last candidate may have been judged without a commit: pruned, or held as it was drawn
             unit = self._pick()
         if unit is not None:
             self.running[unit.number] = unit
@@ -87,14 +94,17 @@ class Controller:
         job = self.graph.jobs[self.graph.identity(stage)]
         if epoch == len(job.curve) + 1:
             job.curve.append(metrics)
-            job.accidents = 0
+            job.accidents = job.unbegun = 0
             self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
             for who in sorted(job.wanted):
                 self.population.watch(who, job)
-        return Signal.STOP if self.stopping or self.fatal is not None or not job.wanted else Signal.CONTINUE
+        if self.stopping or self.fatal is not None or not job.wanted:
+            self._told_to_stop.add(unit.number)
+            return Signal.STOP
+        return Signal.CONTINUE
 
-    def committed(self, unit: WorkUnit, stage: Stage) -> None:
-        """A stage's record stands in the store; its children may start."""
+    def committed(self, unit: WorkUnit, stage: Stage) -> Signal:
+        """A stage's record stands in the store; its children may start. STOP when nobody wants what is left of the unit."""
         job = self.graph.jobs[self.graph.identity(stage)]
         record = self.graph.store.held(stage, job.fingerprint)
         if record is None:
@@ -102,42 +112,40 @@ class Controller:
         self.graph.settle(job, record)
         self.graph.computed.add(job.fingerprint)
         kind = "committed" if job.state == HELD else "diverged"
-        self.emit(
-            Event(
-                kind,
-                f"{type(stage).__name__} {job.fingerprint[:8]} {kind} {numbers(record.results)}",
-                None,
-                job.fingerprint,
-                record.results,
-            )
-        )
+        text = f"{type(stage).__name__} {job.fingerprint[:8]} {kind} {numbers(record.results)}"
+        self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
             self.population.settled(who)
         self.population.advance()
+        rest = [self.graph.jobs[self.graph.identity(other)] for other in unit.stages[unit.stages.index(stage) + 1 :]]
+        over = bool(rest) and not any(job.wanted for job in rest)
+        return Signal.STOP if over or self.stopping or self.fatal is not None else Signal.CONTINUE
 
     def finished(self, unit: WorkUnit) -> None:
         """A unit ended without failing; stages it did not commit (it was stopped) wait again."""
         jobs = [self.graph.jobs[self.graph.identity(stage)] for stage in unit.stages]
-        left = [job for job in jobs if job.state == RUNNING and job.wanted]
-        if left and not self.stopping and self.fatal is None:
-            self.fatal = RuntimeError(
-                f"a worker ended its unit without {type(left[0].stage).__name__} {left[0].fingerprint} and gave no reason"
-            )
+        left = [job for job in jobs if job.state == RUNNING and job.wanted and self.graph.fed(job)]
+        if left and unit.number not in self._told_to_stop and not self.stopping:
+            name = f"{type(left[0].stage).__name__} {left[0].fingerprint}"
+            self._end(RuntimeError(f"a worker ended its unit without {name} and gave no reason"))
         self._give_back(unit)
         self._ended += 1
 
     def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
         """A unit failed: kind "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
 
-        `stage` is the one that failed, None when the worker was lost before it began one.
+        `stage` is the one that failed, None when the worker was lost before it began one; that does not count as a try,
+        but twenty of them in a row end the sweep.
         """
         self._give_back(unit)
         if kind == "user":
-            self.fatal = UserError(text)
+            self._end(UserError(text))
         elif kind == "exception":
             self._exception(stage or unit.stages[0], text)
         elif stage is not None:
             self._accident(stage, text)
+        else:
+            self._unbegun(unit.stages[0], text)
         self._ended += 1
         self.population.advance()
 
@@ -152,10 +160,10 @@ class Controller:
             stages += self._followers(job)
         for stage in stages:
             self.graph.jobs[self.graph.identity(stage)].state = RUNNING
-        self._units += 1
+        self.units.append([type(stage).__name__ for stage in stages])
         read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
         monitor = self.population.monitor_of(job) if not isinstance(job.stage, Measure) else None
-        return WorkUnit(self._units, tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
+        return WorkUnit(len(self.units), tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
 
     def _followers(self, job: Job) -> list[Stage]:
         """Short measures that can follow in the same worker: of this stage, or of what this measure measures."""
@@ -164,26 +172,22 @@ class Controller:
         for child in sorted(self.graph.jobs[self.graph.identity(measured)].children):  # type: ignore[arg-type]
             other = self.graph.jobs[child]
             short = isinstance(other.stage, Measure) and not other.stage.alone and other.stage.of == measured
-            if (
-                short
-                and other is not job
-                and other.state == WAITING
-                and other.wanted
-                and self.graph.fed(other, frozenset({job.fingerprint}))
-            ):
+            if short and other is not job and self.graph.due(other, self.now()) and self.graph.fed(other, frozenset({job.fingerprint})):
                 followers.append(other.stage)
         return followers
 
     def _urgency(self, job: Job) -> tuple[int, bool, int, str]:
-        """Confirmation, then children of committed stages, then further seeds, then pilots."""
-        number, phase, seed = min(job.wanted, key=lambda who: (who[1] != "confirm", who))
-        if phase == "confirm" and self.population.phase == "search":
-            rank = 0
-        elif job.needs:
-            rank = 1
-        else:
-            rank = 3 if seed in self.population.pilots else 2
+        """Confirmation, then children of committed stages, then further seeds, then pilots; of these the shape last handed out."""
+        rank, number = min((self._rank(job, who), who[0]) for who in job.wanted)
         return rank, self._last_shape is not None and self.resources(job.stage) != self._last_shape, number, job.fingerprint
+
+    def _rank(self, job: Job, who: Want) -> int:
+        _, phase, seed = who
+        if phase == "confirm" and self.population.phase == "search":
+            return 0
+        if job.needs:
+            return 1
+        return 3 if seed in self.population.first_seeds else 2
 
     def _give_back(self, unit: WorkUnit) -> None:
         self.running.pop(unit.number, None)
@@ -195,44 +199,52 @@ class Controller:
     def _exception(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]
         job.exceptions += 1
-        last_line = text.strip().splitlines()[-1]
+        last_line = _last_line(text)
         if self._ended == len(self._early_failures) < 3:
             self._early_failures.append(last_line)
         if len(self._early_failures) == 3 and len(set(self._early_failures)) == 1:
-            self.fatal = SweepFailed(f"the first three units all ended with the same exception:\n{text}")
+            self._end(SweepFailed(f"the first three units all ended with the same exception:\n{text}"))
         elif job.exceptions >= 2:
             self._fail(job, text)
         else:
-            self.emit(
-                Event("retry", f"{type(stage).__name__} {job.fingerprint[:8]} raised, tried once more: {last_line}", None, job.fingerprint)
-            )
+            self._retry(job, f"raised, tried once more: {last_line}")
 
     def _accident(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]
-        job.accidents += 1
+        job.accidents, job.unbegun = job.accidents + 1, 0
         job.not_before = self.now() + min(60.0, 2.0 ** (job.accidents - 2))
         if job.accidents > MAX_ACCIDENTS:
             self._fail(job, f"lost {job.accidents} times without progress: {text}")
         else:
-            self.emit(
-                Event(
-                    "retry",
-                    f"{type(stage).__name__} {job.fingerprint[:8]} lost its worker, goes on from its last epoch",
-                    None,
-                    job.fingerprint,
-                )
-            )
+            self._retry(job, "lost its worker, goes on from its last epoch")
+
+    def _unbegun(self, stage: Stage, text: str) -> None:
+        job = self.graph.jobs[self.graph.identity(stage)]
+        job.unbegun += 1
+        job.not_before = self.now() + min(10.0, 2.0 ** (job.unbegun - 5))
+        if job.unbegun >= MAX_UNBEGUN:
+            name = f"{type(stage).__name__} {job.fingerprint[:8]}"
+            cure = "See the workers' logs; finished stages are kept, and the same command goes on."
+            self._end(SweepFailed(f"{job.unbegun} workers in a row were lost before they began {name}: {text}. {cure}"))
+
+    def _retry(self, job: Job, why: str) -> None:
+        self.emit(Event("retry", f"{type(job.stage).__name__} {job.fingerprint[:8]} {why}", None, job.fingerprint))
+
+    def _end(self, error: Exception) -> None:
+        """Wind down; the first reason is the one that is told."""
+        self.fatal = self.fatal or error
 
     def _fail(self, job: Job, text: str) -> None:
         job.state, job.reason = FAILED, text
-        self.emit(
-            Event(
-                "failed", f"{type(job.stage).__name__} {job.fingerprint[:8]} failed: {text.strip().splitlines()[-1]}", None, job.fingerprint
-            )
-        )
+        name = f"{type(job.stage).__name__} {job.fingerprint[:8]}"
+        self.emit(Event("failed", f"{name} failed: {_last_line(text)}", None, job.fingerprint))
         for who in sorted(job.wanted):
             self.population.settled(who)
 
 
 def _line(stage: Stage, epoch: int, metrics: Metrics) -> str:
     return f"{type(stage).__name__} epoch {epoch}/{stage.length} {numbers(metrics)}"
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]

@@ -1,5 +1,7 @@
 """What a person sees while a sweep runs: a live page in a terminal, one line an event anywhere else."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -27,7 +29,19 @@ class Display:
         self.population: Population | None = None
         self.lines: list[Text] = []
         self.note = ""
-        self._live = Live(get_renderable=self._page, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        ours = console.file is not sys.stdout  # then what libraries print goes elsewhere already
+        self._live = (
+            Live(
+                get_renderable=self._page,
+                console=console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=not ours,
+                redirect_stderr=not ours,
+            )
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "Display":
         if self._live is not None:
@@ -37,6 +51,11 @@ class Display:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def abandon(self) -> None:
+        """Give the terminal its cursor back without waiting for anything; the process ends now."""
+        if self._live is not None:
+            os.write(self.console.file.fileno(), b"\x1b[?25h\n")
 
     def watch(self, population: Population) -> None:
         """The population whose state the live page shows."""

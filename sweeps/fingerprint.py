@@ -1,9 +1,10 @@
 """The identity of a value: sha256 of its canonical JSON.
 
 Two stages are the same work exactly when their fingerprints agree. Every field counts except one that is `None` ("off"), so
-a new knob does not orphan old results; `1` and `1.0` agree where the field is a float; unknown types are refused, never
-turned into text. A class of this project enters with its name and `version`; a class of a user's file enters with its
-source and that of the functions, classes and constants of the file that it names, since nobody raises a version there.
+a new knob does not orphan old results; numbers that compare equal agree, whether they were written `1`, `1.0` or `True`;
+unknown types are refused, never turned into text. A class of this project enters with its name and `version`; a class of
+a user's file enters with its source and that of the functions, classes, constants and imports of the file that it names,
+since nobody raises a version there.
 """
 
 import ast
@@ -11,7 +12,6 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import pathlib
 import sys
 import types
@@ -35,12 +35,12 @@ def canonical(value: Component) -> str:
 
 def describe(value: Component) -> dict[str, object]:
     """The value as JSON data: class, version, fields that are not None, and the source of a class from a user's file."""
-    cls = type(value)
-    if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
+    cls: type = type(value)
+    if "__dataclass_params__" not in vars(cls) or not vars(cls)["__dataclass_params__"].frozen:
         raise UserError(
             f"{cls.__name__} is not a frozen dataclass: only frozen values have an identity. Decorate it with @dataclass(frozen=True)."
         )
-    encoded: dict[str, object] = {"class": cls.__name__, "version": cls.version}
+    encoded: dict[str, object] = {"class": cls.__name__, "version": value.version}
     hints = _hints(cls)
     fields: dict[str, object] = {}
     for field in dataclasses.fields(value):
@@ -48,7 +48,7 @@ def describe(value: Component) -> dict[str, object]:
         if item is not None:
             fields[field.name] = _encode(item, hints[field.name], f"{cls.__name__}.{field.name}")
     encoded["fields"] = fields
-    if cls.__module__.partition(".")[0] not in _PACKAGES:
+    if _is_users(cls):
         encoded["source"] = source_digest(cls)
     return encoded
 
@@ -56,28 +56,32 @@ def describe(value: Component) -> dict[str, object]:
 def _encode(item: object, hint: object, where: str) -> object:
     if isinstance(item, Component):
         return describe(item)
-    if isinstance(item, bool | str):
+    if isinstance(item, str | None):
         return item
     if isinstance(item, int | float):
-        number = float(item) + 0.0 if _is_float(hint) or isinstance(item, float) else item
-        if isinstance(number, float) and not math.isfinite(number):
-            raise UserError(f"{where} = {item!r}: a number in a stage must be finite. Leave the field at None to switch it off.")
-        return number
+        return _number(item, _members(hint), where)
     if isinstance(item, tuple):
         inner = typing.get_args(_tuple_hint(hint))
-        hints = [inner[0]] * len(item) if len(inner) == 2 and inner[1] is Ellipsis else list(inner) or [object] * len(item)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            inner = (inner[0],) * len(item)
+        hints = inner if len(inner) == len(item) else (object,) * len(item)
         return [_encode(part, kind, where) for part, kind in zip(item, hints, strict=True)]
     cure = "Use numbers, text, None, tuples and components; a list becomes a tuple, a path or a device belongs to the launch."
     raise UserError(f"{where} = {item!r}: a {type(item).__name__} has no identity. {cure}")
 
 
+def _number(item: float, allowed: tuple[object, ...], where: str) -> float:
+    """The number in the widest type that its field allows, so that a number has one form however it was written."""
+    if not -sys.float_info.max <= item <= sys.float_info.max:
+        raise UserError(f"{where} = {item!r}: a number in a stage must be finite. Leave the field at None to switch it off.")
+    if float in allowed or item != int(item):
+        return float(item) + 0.0  # -0.0 is 0.0
+    return bool(item) if bool in allowed and int not in allowed and item in (0, 1) else int(item)
+
+
 def _members(hint: object) -> tuple[object, ...]:
     """The alternatives of a union, or the hint itself."""
     return typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
-
-
-def _is_float(hint: object) -> bool:
-    return float in _members(hint) and int not in _members(hint)
 
 
 def _tuple_hint(hint: object) -> object:
@@ -86,39 +90,69 @@ def _tuple_hint(hint: object) -> object:
 
 @cache
 def _hints(cls: type) -> dict[str, object]:
-    return typing.get_type_hints(cls)
+    try:
+        return typing.get_type_hints(cls)
+    except NameError as error:
+        cure = "Import it at the top of the file, and not under TYPE_CHECKING alone."
+        raise UserError(f"{cls.__name__}: the type of a field cannot be found ({error}). {cure}") from error
+
+
+def _is_users(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] not in _PACKAGES
 
 
 @cache
 def source_digest(cls: type) -> str:
-    """A digest of the class's source and of everything of its own file that it names, directly or through what it names."""
-    module = sys.modules[cls.__module__]
-    try:
-        text = inspect.getsource(module)
-    except (OSError, TypeError) as error:
-        cure = "Define the class in a file, not in an interactive session."
-        raise UserError(f"{cls.__name__}: its source cannot be read, so it has no identity ({error}). {cure}") from error
-    tree = ast.parse(text)
-    defined = {name: node for node in tree.body for name in _names_defined(node)}
-    wanted, reached = [cls.__qualname__.partition(".")[0]], dict[str, ast.stmt]()
+    """A digest of the class's source and of everything of its own file that it names, directly or through what it names.
+
+    A class of a user's that it inherits from counts with its own file.
+    """
+    name, nested, _ = cls.__qualname__.partition(".<locals>")
+    defined = _definitions(cls)
+    outer = name.partition(".")[0]
+    if nested or outer not in defined:
+        cure = "Define the class at the top level of its file."
+        raise UserError(f"{cls.__qualname__}: is made when the program runs, so its source does not say what it is. {cure}")
+    wanted, reached = [outer], dict[str, list[str]]()
     while wanted:
         name = wanted.pop()
         if name in reached or name not in defined:
             continue
-        reached[name] = defined[name]
-        wanted += [node.id for node in ast.walk(defined[name]) if isinstance(node, ast.Name)]
-    source = "\n".join(ast.unparse(reached[name]) for name in sorted(reached))
+        reached[name] = [ast.unparse(node) for node in defined[name]]
+        wanted += [part.id for node in defined[name] for part in ast.walk(node) if isinstance(part, ast.Name)]
+    inherited: list[type] = [base for base in cls.__mro__[1:] if issubclass(base, Component) and _is_users(base)]
+    source = json.dumps([sorted(reached.items()), [source_digest(base) for base in inherited]])
     return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 
-def _names_defined(node: ast.stmt) -> list[str]:
+def _definitions(cls: type) -> dict[str, list[ast.stmt]]:
+    """The statements at the top level of the file of `cls` that define or change each name, in order."""
+    try:
+        text = inspect.getsource(sys.modules[cls.__module__])
+    except (OSError, TypeError) as error:
+        cure = "Define the class in a file, not in an interactive session."
+        raise UserError(f"{cls.__name__}: its source cannot be read, so it has no identity ({error}). {cure}") from error
+    found: dict[str, list[ast.stmt]] = {}
+    for statement in ast.parse(text).body:
+        for name, node in _named(statement):
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def _named(node: ast.stmt) -> list[tuple[str, ast.stmt]]:
+    """The names that a statement defines or changes, each with what of it belongs to the name."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return [node.target.id]
-    return []
+        return [(node.name, node)]
+    if isinstance(node, ast.Import):
+        return [(alias.asname or alias.name.partition(".")[0], ast.Import([alias])) for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [(alias.asname or alias.name, ast.ImportFrom(node.module, [alias], node.level)) for alias in node.names]
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [(part.id, node) for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+    inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler)]
+    inner += [child for handler in inner if isinstance(handler, ast.ExceptHandler) for child in handler.body]
+    return [(name, node) for name in dict.fromkeys(n for child in inner if isinstance(child, ast.stmt) for n, _ in _named(child))]
 
 
 @cache

@@ -18,7 +18,8 @@ Want = tuple[int, Phase, int]
 class Job:
     """One unique stage: what it needs, who wants it, how far it is.
 
-    `wanted` holds (candidate number, phase, seed); `curve` the metrics of epochs reported or recorded so far.
+    `wanted` holds (candidate number, phase, seed); `curve` the metrics of epochs reported or recorded so far; `accidents`
+    counts lost workers since the last progress, `unbegun` those in a row that were lost before they began it.
     """
 
     stage: Stage
@@ -31,6 +32,7 @@ class Job:
     results: Metrics = field(default_factory=dict)
     exceptions: int = 0
     accidents: int = 0
+    unbegun: int = 0
     not_before: float = 0.0
     reason: str = ""
 
@@ -78,19 +80,18 @@ class Graph:
         job.state = HELD if record.outcome == "complete" else DIVERGED
         job.results, job.curve, job.reason = record.results, record.curve, record.reason
 
-    def release(self, who: Want) -> list[Job]:
-        """`who` wants nothing any more; returns the running jobs that nobody wants now."""
-        orphans = []
+    def release(self, who: Want) -> None:
+        """`who` wants nothing any more; whoever runs what nobody wants now hears it at the next report."""
         for job in self.jobs.values():
-            if who in job.wanted:
-                job.wanted.remove(who)
-                if not job.wanted and job.state == RUNNING:
-                    orphans.append(job)
-        return orphans
+            job.wanted.discard(who)
 
     def ready(self, now: float) -> list[Job]:
         """Wanted jobs whose needs are held and whose back-off is over."""
-        return [job for job in self.jobs.values() if job.state == WAITING and job.wanted and job.not_before <= now and self.fed(job)]
+        return [job for job in self.jobs.values() if self.due(job, now) and self.fed(job)]
+
+    def due(self, job: Job, now: float) -> bool:
+        """Whether a job is wanted, waits, and its back-off is over."""
+        return job.state == WAITING and bool(job.wanted) and job.not_before <= now
 
     def fed(self, job: Job, also: frozenset[str] = frozenset()) -> bool:
         """Whether everything the job needs is held, or in `also`."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -17,13 +17,15 @@ from typing import Literal
 import psutil
 from rich.console import Console
 
+from contrast.component import UserError, walk
 from contrast.stage import Stage
+from sweeps import mlflow_store
 from sweeps.candidate import CandidateFiles
 from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_corners, checker, searches
+from sweeps.launch_checks import check_corners, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -65,26 +67,31 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     """Run a sweep to its end, or to Ctrl-C; running it again goes on where it was."""
     searching = searches(sweep)
     check = checker(options.data)
-    check_corners(sweep, searching, check)
+    built = check_corners(sweep, searching, check)
+    check_resources(options.resources, built)
+    if options.mlflow is not None:
+        mlflow_store.check(options.mlflow)
     store = Store.open(options.root)
     with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
-        log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
         listeners: list[Callable[[Event], None]] = [display.event]
 
         def emit(event: Event) -> None:
             for listener in listeners:
                 listener(event)
 
-        files = CandidateFiles(options.root, sweep.name)
-        population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
-        engine, resources = _engine(options)
-        controller = Controller(population, resources=resources)
-        listeners.append(_projection(population, log))
-        display.watch(population)
-        with display, _interruptible(controller, display):
-            engine(controller, Place(options.root.resolve(), options.data))
-            page, unsent = _write_down(population, options.root, log)
+        with display:
+            files = CandidateFiles(options.root, sweep.name)
+            population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
+            display.watch(population)
+            log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
+            engine, resources = _engine(options, built, display)
+            controller = Controller(population, resources=resources)
+            listeners.append(_projection(population, log))
+            with _interruptible(controller, display):
+                engine(controller, Place(options.root.resolve(), options.data))
+                save_launch(controller, options.root)
+                page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
         raise controller.fatal
     return Outcome(population, page, controller.stopping, unsent)
@@ -92,7 +99,6 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
 
 def _write_down(population: Population, root: Path, log: MlflowLog) -> tuple[Path, str]:
     """Project every candidate, write the report, project it; returns the page and what MLflow could not be told."""
-    save_launch(population, root)
     for number in sorted(population.candidates):
         log.send(run_rows(population.sweep, population.candidates[number], population.graph))
     log.drain()
@@ -115,7 +121,9 @@ def _projection(population: Population, log: MlflowLog) -> Callable[[Event], Non
     return project
 
 
-def _engine(options: Options) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
+def _engine(
+    options: Options, built: Sequence[Stage], display: Display
+) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
     """The engine, started, and what its units occupy."""
     if options.engine == "inline":
         from sweeps.engines import inline
@@ -125,6 +133,11 @@ def _engine(options: Options) -> tuple[Callable[[Controller, Place], None], Call
 
     ray_tune.connect(options.slots, options.address)
     resources = parsed(list(options.resources), with_gpus if ray_tune.gpus() else cores_only)
+    units = {part for stage in built for part in walk(stage) if isinstance(part, Stage)}
+    for missing in ray_tune.infeasible(set(map(resources, units))):
+        if options.address is None:
+            raise UserError(f"--resources = {missing}. Ask for less, or raise --slots.")
+        display.say(f"{missing}; such units wait until the cluster has grown")
     return ray_tune.runner(options.slots), resources
 
 
@@ -137,6 +150,7 @@ def _interruptible(controller: Controller, display: Display) -> Iterator[None]:
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
+            display.abandon()
             os._exit(INTERRUPTED)
         controller.stopping = True
         display.say("Ctrl-C: saving after the running epochs, then leaving; press again to leave now")

@@ -1,14 +1,15 @@
 """What is checked before a sweep starts: that its stages can be built at every end of every range, and fed by the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
-from sweeps.search import corners
-from sweeps.sweep import Sweep, refuse_test_split
+from sweeps.resources import cores_only, parsed
+from sweeps.search import corners, fixed
+from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -42,12 +43,59 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
     return check
 
 
-def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stage], Phase], None]) -> None:
-    """Build and check the stages at every end of every knob's range, so that a bad value is found before any training."""
+def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stage], Phase], None]) -> list[Stage]:
+    """Build and check the stages at every end of every knob's range, so that a bad value is found before any training.
+
+    The keys that the sweep names must be there, and `across` must be able to compare. Returns what was built.
+    """
     phases: list[Phase] = ["search", "confirm"] if searching and sweep.confirm is not None else ["search" if searching else "confirm"]
-    for _, arm in sweep.arm_list:
+    built: list[Stage] = []
+    runs: list[Run] = []
+    keys: dict[str, Stage] = {}
+    for label, arm in sweep.arm_list:
         for phase in phases:
-            for _, stages in corners(sweep, arm, phase):
+            found = corners(sweep, arm, phase)
+            for _, stages in found:
                 check(stages, phase)
-                if sweep.monitor is not None and sweep.monitor not in stages:
-                    raise UserError(f"Sweep.monitor = {sweep.monitor!r}: the space returns no such key. It returns {', '.join(stages)}.")
+                _check_keys(sweep, label, stages)
+                built += stages.values()
+                keys |= stages
+        seeds = sweep.confirm.seeds if searching and sweep.confirm is not None else sweep.seeds
+        knobs = found[0][0]
+        runs += [Run(label, knobs, seed, call_space(sweep, fixed(knobs), seed, phases[-1], arm)) for seed in seeds]
+    for pattern in sweep.headline:
+        if not _may_match(pattern, keys):
+            raise UserError(f"Sweep.headline = {pattern!r}: {_rule(keys)}")
+    if sweep.across is not None and phases[-1] == "confirm":
+        compared = checked_stages(f"across of sweep {sweep.name!r}", sweep.across(runs))
+        check(compared, "confirm")
+        built += compared.values()
+    return built
+
+
+def check_resources(options: Sequence[str], built: Iterable[Stage]) -> None:
+    """Refuse `--resources` that cannot be read, or that speak of a stage which the sweep has not."""
+    parsed(list(options), cores_only)
+    known = sorted({type(part).__name__ for stage in built for part in walk(stage) if isinstance(part, Stage)})
+    for option in options:
+        name = option.partition("=")[0]
+        if name not in known:
+            raise UserError(f"--resources = {option!r}: the sweep has no stage {name}. Name one of {', '.join(known)}.")
+
+
+def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:
+    of = f" of arm {label!r}" if label else ""
+    if sweep.monitor is not None and sweep.monitor not in stages:
+        raise UserError(f"Sweep.monitor = {sweep.monitor!r}: the space{of} returns no such key. Name one of {', '.join(stages)}.")
+    if sweep.objective is not None and not _may_match(sweep.objective, stages):
+        raise UserError(f"Sweep.{sweep.direction} = {sweep.objective!r}: {_rule(stages, of)}")
+
+
+def _rule(keys: Iterable[str], of: str = "") -> str:
+    return f"matches none of the keys that the space{of} returns. Name one of {', '.join(keys)}; * stands for one segment."
+
+
+def _may_match(pattern: str, keys: Iterable[str]) -> bool:
+    """Whether a pattern names a key, or a further result of one: `pgd/0/eps_2` of `pgd/0`, which only a run can tell."""
+    segments = pattern.split("/")
+    return any(matches("/".join(segments[:n]), keys) for n in range(1, len(segments) + 1))

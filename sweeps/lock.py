@@ -2,8 +2,12 @@
 
 The owner's identity (host, boot, pid, start time of the process, token) is written beside and linked to the lock's name,
 which is atomic on POSIX. On the same boot a lock is stale when its process is gone; elsewhere when its heartbeat stopped.
+Whoever looks at a lock in order to take it holds a second one, which the kernel frees at a process's death: else two that
+found the same stale lock could each remove it, the slower one the lock that the faster had just put there.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -59,38 +63,38 @@ class Lock:
             self.path.unlink()
 
     def _take(self, draft: Path) -> None:
-        while True:
-            try:
-                os.link(draft, self.path)
-                return
-            except FileExistsError:
-                owner = _owner(self.path)
+        with open(self.path.with_name("driver.lock.door"), "w", encoding="utf-8") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            owner = _owner(self.path)
             if owner is not None and not self._stale(owner):
                 cure = "Wait for it or end it; `status` shows how far it is."
                 raise UserError(f"{self.path.parent}: another driver works on this sweep (pid {owner.pid} on {owner.host}). {cure}")
-            stolen = self.path.with_name(f"driver.{secrets.token_hex(8)}.stale")
-            try:
-                os.rename(self.path, stolen)
-            except FileNotFoundError:
-                continue
-            stolen.unlink()
+            self.path.unlink(missing_ok=True)
+            os.link(draft, self.path)
 
     def _stale(self, owner: Owner) -> bool:
         if owner.host == self.me.host and abs(owner.boot - self.me.boot) < 5:
-            if not psutil.pid_exists(owner.pid):
-                return True
             try:
-                return abs(psutil.Process(owner.pid).create_time() - owner.started) > 1
+                process = psutil.Process(owner.pid)
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    return True
+                if abs(process.create_time() - owner.started) <= 1:
+                    return False
             except psutil.NoSuchProcess:
                 return True
-        return time.time() - self.path.stat().st_mtime > STALE
+        # Another machine, another boot, or another process of that number: or the clock was set. The heartbeat decides.
+        try:
+            return time.time() - self.path.stat().st_mtime > STALE
+        except FileNotFoundError:
+            return True
 
     def _heartbeat(self) -> None:
         while not self._end.wait(HEARTBEAT):
-            if _owner(self.path) != self.me:
-                self.lost.set()
-                return
-            os.utime(self.path)
+            with contextlib.suppress(OSError):  # the disk may be away for a moment; the next beat tells whether the lock is lost
+                if _owner(self.path) != self.me:
+                    self.lost.set()
+                    return
+                os.utime(self.path)
 
 
 def _owner(path: Path) -> Owner | None:

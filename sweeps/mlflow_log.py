@@ -1,8 +1,8 @@
 """The projection into MLflow: rows in, runs out, from one thread, and never in the sweep's way.
 
 Everything shown there can be sent again from the store, so what goes wrong here is told and never stops a sweep. Runs are
-found by the tag `sweep.key`; what a run already has is not sent twice, and a run that was sent to its end bears a digest of
-its rows, so that the next launch passes over it. Rows that still wait give way to newer ones of the same run.
+found by the tag `sweep.key`; what a run already has is not sent twice. A run bears a digest of its last rows and is closed
+after everything else, so that the next launch passes over it. Rows that still wait give way to newer ones of the same run.
 """
 
 import hashlib
@@ -41,14 +41,17 @@ class _Known:
 
     run: str
     status: str = "RUNNING"
-    digest: str = ""
     points: set[Point] = field(default_factory=set)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    def holds(self, digest: str) -> bool:
+        """Whether the run was closed after rows of this digest were sent."""
+        return self.status != "RUNNING" and self.tags.get(DIGEST) == digest
+
     def forget(self) -> None:
         """Take nothing for granted but which run and which tags there are."""
-        self.digest, self.params, self.tags = "", {}, dict.fromkeys(self.tags, "\0")
+        self.params, self.tags = {}, dict.fromkeys(self.tags, "\0")
         self.points.clear()
 
 
@@ -124,21 +127,21 @@ class MlflowLog:
         rows = _admissible(rows, self._secrets)
         digest = _digest(rows)
         known = self._known.get(key)
-        if known is not None and known.digest == digest:
+        if known is not None and known.holds(digest):
             return
+        closed = rows.status != "RUNNING"
+        if closed:
+            rows = replace(rows, tags=rows.tags | {DIGEST: digest})
         if known is None:
             known = self._known[key] = self._create(rows)
-        known.digest = ""
+        elif known.status != "RUNNING":
+            self.client.update_run(known.run, status="RUNNING")
+            known.status = "RUNNING"
         self._log(known, rows)
-        if rows.status == "RUNNING":
-            if known.status != "RUNNING":
-                self.client.update_run(known.run, status="RUNNING")
-        else:
-            self.client.set_terminated(known.run, rows.status, end_time=rows.end)
+        if closed:
             self._attach(known.run, rows)
-            self.client.set_tag(known.run, DIGEST, digest)
-            known.digest = digest
-        known.status = rows.status
+            self.client.set_terminated(known.run, rows.status, end_time=rows.end)
+            known.status = rows.status
 
     def _forget(self) -> None:
         for known in self._known.values():
@@ -169,6 +172,8 @@ class MlflowLog:
 
     def _attach(self, run: str, rows: RunRows) -> None:
         """Send all files of a run at once; a picture is drawn now."""
+        if not rows.files:
+            return
         with tempfile.TemporaryDirectory() as folder:
             for name, content in rows.files.items():
                 target = Path(folder, name)
@@ -188,8 +193,7 @@ def _adopted(client: "MlflowClient", experiment: str) -> list[tuple[str, _Known]
         for run in page:
             tags = dict(run.data.tags)
             if KEY in tags:
-                digest = tags.get(DIGEST, "") if run.info.status != "RUNNING" else ""
-                found.append((tags[KEY], _Known(run.info.run_id, run.info.status, digest, set(), dict(run.data.params), tags)))
+                found.append((tags[KEY], _Known(run.info.run_id, run.info.status, set(), dict(run.data.params), tags)))
         token = page.token
         if not token:
             return found

@@ -6,8 +6,10 @@ and an address must not carry a password or send results over an open network.
 
 import logging
 import os
+import sqlite3
 import urllib.error
 import urllib.request
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,8 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     """A client of the store at `uri` (`root`/mlflow.db by default) and the id of the sweep's experiment there."""
     address = uri if uri is not None else f"sqlite:///{root.resolve() / 'mlflow.db'}"
     check(address)
+    if uri is None:
+        _unhurried(root.resolve() / "mlflow.db")
     local = address.startswith("sqlite:")
     os.environ.update(_QUIET)
     for name, value in _IMPATIENT.items():
@@ -44,6 +48,23 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     except MlflowException as error:
         cure = "Use the MLflow that wrote it, or delete it: all runs are sent again." if local else "Ask who runs the server."
         raise UserError(f"--mlflow = {address!r}: MLflow refuses it ({str(error).splitlines()[0]}). {cure}") from error
+
+
+@cache
+def _unhurried(database: Path) -> None:
+    """Do not wait for the disk at every commit to our own database, which makes writing three times as fast.
+
+    A killed process loses nothing by that. A machine that loses power may lose the database, and all runs are sent again.
+    """
+    from sqlalchemy import Engine, event
+
+    def connected(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            files = [Path(path) for *_, path in connection.execute("PRAGMA database_list") if path]
+            if files == [database]:
+                connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", connected)
 
 
 def check(address: str) -> None:

@@ -4,6 +4,7 @@ Everything follows from the declaration, the candidate files and the store, so a
 it again. Whoever reports on a sweep reads this; who runs it is the controller's business.
 """
 
+import math
 from collections.abc import Callable
 
 from optuna.trial import TrialState
@@ -18,7 +19,7 @@ from sweeps.event import Event, number
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want, all_stages
 from sweeps.search import Told, draw, fixed, should_prune
 from sweeps.store import Store
-from sweeps.sweep import Run, Sweep, call_space, judged, named
+from sweeps.sweep import Run, Sweep, call_space, checked_stages, judged, named, refuse_idle_monitor
 
 ACROSS: Want = (-1, "confirm", -1)
 Check = Callable[[dict[str, Stage], Phase], None]
@@ -39,8 +40,14 @@ class Population:
         self.across: dict[str, Stage] = {}
         self.across_state = "no" if sweep.across is None else "later"
         self.confirming = False
-        for saved in files.read().values():
-            self._readopt(saved)
+        if searching and sweep.across is not None and sweep.confirm is None:
+            raise UserError("Sweep.across: compares confirmed replicates, and nothing is confirmed. Give confirm=, or leave across= out.")
+        self._before: dict[int, Saved] = {}
+        arms = len(sweep.arm_list)
+        for at, saved in sorted(files.read().items()):
+            # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
+            if at < self.trials * arms and (at < arms or at - arms in self.candidates):
+                self._readopt(saved)
         self.advance()
 
     @property
@@ -74,7 +81,7 @@ class Population:
     def _history(self, arm: int, index: int) -> list[Told]:
         """What the sampler and the pruner see for candidate `index` of an arm."""
         arms = len(self.sweep.arm_list)
-        return [_told(self.candidates[i * arms + arm], i <= index - self.sweep.window) for i in range(index)]
+        return [self.candidates[i * arms + arm].told(counts=i <= index - self.sweep.window) for i in range(index)]
 
     def _open(self, candidate: Candidate, stages: dict[str, Stage]) -> None:
         """A new candidate: check it, write its file, want its pilots."""
@@ -94,17 +101,20 @@ class Population:
         label, arm = arms[a]
         if saved.label != label:
             cure = "Give the sweep another name, or delete its folder; stages are kept."
-            raise UserError(
-                f"sweep {self.sweep.name!r}: candidate {saved.number} belongs to arm {saved.label!r}, the declaration says {label!r}. {cure}"
-            )
-        candidate = Candidate(saved.number, index, label, arm, saved.knobs, saved.parsed_distributions())
-        self.candidates[candidate.number] = candidate
-        pruned = saved.state == state.PRUNED
-        seeds = self.first_seeds
-        candidate.replicates = [self._replicate(candidate, seed, self.phase) for seed in seeds]
-        self._refuse_drift(candidate, saved)
-        self.check(candidate.replicates[0].stages, self.phase)
-        if pruned:
+            was = f"sweep {self.sweep.name!r}: candidate {saved.number} belongs to arm {saved.label!r}"
+            raise UserError(f"{was}, the declaration says {label!r}. {cure}")
+        point = fixed(saved.knobs)
+        try:
+            stages = call_space(self.sweep, point, self.sweep.seeds[0], self.phase, arm)
+        except UserError as error:
+            cure = "Give the changed sweep another name (finished stages are shared all the same), or undo the change."
+            raise UserError(f"sweep {self.sweep.name!r}: candidate {saved.number} cannot be taken up again. {error} {cure}") from error
+        candidate = Candidate(saved.number, index, label, arm, dict(point.params), dict(point.distributions))
+        self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
+        for seed in self.first_seeds:
+            candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))
+        self.check(stages, self.phase)
+        if saved.state == state.PRUNED:
             candidate.state, candidate.reason = state.PRUNED, saved.reason
             candidate.intermediate = {int(step): value for step, value in saved.intermediate.items()}
             for replicate in candidate.replicates:
@@ -112,22 +122,14 @@ class Population:
         else:
             self._start(candidate, candidate.replicates)
 
-    def _refuse_drift(self, candidate: Candidate, saved: Saved) -> None:
-        """The same knobs must give the same stages as when they were drawn."""
-        before = {(r["seed"], r["phase"]): r["stages"] for r in saved.replicates}
-        for replicate in candidate.replicates:
-            for key, identity in before.get((replicate.seed, replicate.phase), {}).items():
-                now = replicate.fingerprints.get(key)
-                if now is not None and now != identity:
-                    cure = "Give the changed sweep another name (finished stages are shared all the same), or undo the change."
-                    raise UserError(
-                        f"sweep {self.sweep.name!r}: {key} of candidate {candidate.number} was {identity[:8]} and is now {now[:8]}: "
-                        f"the space changed under a sweep that has begun. {cure}"
-                    )
-
     def _replicate(self, candidate: Candidate, seed: int, phase: Phase, stages: dict[str, Stage] | None = None) -> Replicate:
         stages = stages or call_space(self.sweep, fixed(candidate.knobs), seed, phase, candidate.arm)
-        return Replicate(seed, phase, stages, {key: self.graph.identity(stage) for key, stage in stages.items()})
+        if phase == "search":
+            refuse_idle_monitor(self.sweep, stages)
+        replicate = Replicate(seed, phase, stages, {key: self.graph.identity(stage) for key, stage in stages.items()})
+        if candidate.number in self._before:
+            self._before[candidate.number].refuse_drift(self.sweep.name, replicate)
+        return replicate
 
     def _start(self, candidate: Candidate, replicates: list[Replicate]) -> None:
         """Want the stages of these replicates; whatever is held already counts at once."""
@@ -155,6 +157,12 @@ class Population:
         replicate = next(r for r in candidate.replicates if (r.phase, r.seed) == who[1:])
         if replicate.state != state.OPEN:
             return
+        self._look(replicate)
+        if replicate.state != state.OPEN:
+            self._judge(candidate, replicate)
+
+    def _look(self, replicate: Replicate) -> None:
+        """How far the stages of a replicate are: its metrics, and whether it is complete, diverged or failed."""
         jobs = self.closure(replicate)
         for bad, verdict in ((DIVERGED, state.DIVERGED), (FAILED, state.FAILED)):
             reasons = [job.reason for job in jobs if job.state == bad]
@@ -164,20 +172,18 @@ class Population:
         replicate.metrics = {k: v for key, job in tops.items() if job.state == HELD for k, v in named(key, job.results).items()}
         if replicate.state == state.OPEN and all(job.state == HELD for job in tops.values()):
             replicate.state = state.COMPLETE
-        if replicate.state != state.OPEN:
-            self._judge(candidate, replicate)
 
     def _judge(self, candidate: Candidate, replicate: Replicate) -> None:
         """A replicate ended: judge the candidate, or give it its further seeds."""
         if replicate.state in (state.DIVERGED, state.FAILED):
-            self._release(candidate, [replicate])
+            self.graph.release((candidate.number, replicate.phase, replicate.seed))
         mine = candidate.of_phase(self.phase)
         verdicts = [r.state for r in mine]
         bad = next((v for v in (state.FAILED, state.DIVERGED) if v in verdicts), None)
         settled = state.OPEN not in verdicts
         if candidate.state == state.OPEN and bad is not None and (self.phase == "search" or settled):
             candidate.reason = next(r.reason for r in mine if r.state == bad)
-            self._release(candidate, [r for r in mine if r.state == state.OPEN])
+            self._release(candidate, state.STOPPED)
             self._close(candidate, bad)
         elif candidate.state == state.OPEN and settled and len(mine) < len(self.sweep.seeds):
             further = [self._replicate(candidate, seed, self.phase) for seed in self.sweep.seeds[len(mine) :]]
@@ -188,19 +194,28 @@ class Population:
         self.files.write(candidate)
 
     def _close(self, candidate: Candidate, verdict: str) -> None:
+        """The candidate is judged. Only a complete one has a value, so that what is shown does not depend on who was faster."""
         complete = [r for r in candidate.of_phase(self.phase) if r.state == state.COMPLETE]
-        candidate.state, candidate.n = verdict, len(complete)
-        if self.sweep.objective is not None and complete:
-            candidate.value = sum(judged(self.sweep.objective, r.metrics) for r in complete) / len(complete)
+        if self.sweep.objective is not None and verdict == state.COMPLETE:
+            mean = sum(judged(self.sweep.objective, r.metrics) for r in complete) / len(complete)
+            if math.isfinite(mean):
+                candidate.value = mean
+            elif self.phase == "search":
+                verdict, candidate.reason = state.DIVERGED, f"{self.sweep.objective} came out as {mean}"
+        candidate.state = verdict
+        candidate.n = len(complete) if verdict == state.COMPLETE or self.phase == "confirm" else 0
         value = "" if candidate.value is None else f", {self.sweep.objective} = {number(candidate.value)} over {candidate.n} seeds"
-        reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason else ""
+        reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
         self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
 
-    def _release(self, candidate: Candidate, replicates: list[Replicate]) -> None:
-        for replicate in replicates:
+    def _release(self, candidate: Candidate, verdict: str) -> None:
+        """The search wants nothing more of a candidate; replicates that are not through get `verdict`."""
+        for replicate in candidate.of_phase(self.phase):
             self.graph.release((candidate.number, replicate.phase, replicate.seed))
             if replicate.state == state.OPEN:
-                replicate.state = candidate.state if candidate.state != state.OPEN else state.FAILED
+                self._look(replicate)
+            if replicate.state == state.OPEN:
+                replicate.state, replicate.reason = verdict, candidate.reason
 
     def monitor_of(self, job: Job) -> Measure | None:
         """The monitor that watches this stage for a pilot, if any."""
@@ -211,7 +226,7 @@ class Population:
         return None
 
     def _monitored(self, number: int, phase: Phase, seed: int) -> Measure | None:
-        if self.sweep.monitor is None or phase != "search" or seed not in self.pilots:
+        if self.sweep.monitor is None or phase != "search" or seed != self.sweep.seeds[0]:
             return None
         candidate = self.candidates[number]
         replicate = next((r for r in candidate.replicates if (r.phase, r.seed) == (phase, seed)), None)
@@ -235,12 +250,12 @@ class Population:
     def _prune(self, candidate: Candidate) -> bool:
         arm = candidate.number % len(self.sweep.arm_list)
         history = [told for told in self._history(arm, candidate.index) if told.state != TrialState.RUNNING]
-        if not should_prune(self.sweep, history, _told(candidate, False)):
+        if not should_prune(self.sweep, history, candidate.told(counts=False)):
             return False
         step = max(candidate.intermediate)
         candidate.state = state.PRUNED
         candidate.reason = f"{self.sweep.monitor} was {number(candidate.intermediate[step])} at {step} % of the schedule"
-        self._release(candidate, candidate.replicates)
+        self._release(candidate, state.PRUNED)
         self._close(candidate, state.PRUNED)
         self.files.write(candidate)
         return True
@@ -305,23 +320,15 @@ class Population:
         """Want the `across` stages, then see whether they are settled."""
         if self.across_state == "later" and self.sweep.across is not None:
             runs = self.done()
-            self.across = dict(self.sweep.across(runs)) if runs else {}
+            self.across = checked_stages(f"across of sweep {self.sweep.name!r}", self.sweep.across(runs)) if runs else {}
+            self.check(self.across, "confirm")
             for stage in self.across.values():
                 self.graph.want(stage, ACROSS)
             self.across_state = "wanted"
-        if self.across_state == "wanted":
-            jobs = [self.graph.jobs[self.graph.identity(stage)] for stage in self.across.values()]
-            if all(job.state in (HELD, DIVERGED, FAILED) for job in jobs):
-                self.across_state = "done"
+        if self.across_state == "wanted" and all(map(self._over, self.across.values())):
+            self.across_state = "done"
 
-
-def _told(candidate: Candidate, counts: bool) -> Told:
-    """A candidate as the sampler sees it: diverged ones are PRUNED without values, so that they rank last."""
-    known = {
-        state.COMPLETE: (TrialState.COMPLETE, candidate.value, candidate.intermediate),
-        state.PRUNED: (TrialState.PRUNED, None, candidate.intermediate),
-        state.DIVERGED: (TrialState.PRUNED, None, {}),
-        state.FAILED: (TrialState.FAIL, None, {}),
-    }
-    verdict, value, intermediate = known[candidate.state] if counts else (TrialState.RUNNING, None, candidate.intermediate)
-    return Told(candidate.knobs, candidate.distributions, verdict, value, intermediate)
+    def _over(self, stage: Stage) -> bool:
+        """Whether a stage is held, or never will be."""
+        job, *needs = (self.graph.jobs[self.graph.identity(one)] for one in (stage, *all_stages(stage)))
+        return job.state == HELD or any(one.state in (DIVERGED, FAILED) for one in (job, *needs))

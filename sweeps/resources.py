@@ -39,11 +39,10 @@ def parsed(options: list[str], default: Callable[[Stage], Resources]) -> Callabl
 
 
 def _parse(option: str) -> tuple[str, Resources]:
-    match = re.fullmatch(r"(\w+)=((?:gpu|cpu):[0-9.]+)(?:,((?:gpu|cpu):[0-9.]+))?", option)
+    match = re.fullmatch(r"(\w+)=((?:gpu|cpu):\d+(?:\.\d+)?)(?:,((?:gpu|cpu):\d+(?:\.\d+)?))?", option)
     if match is None:
-        raise UserError(
-            f"--resources = {option!r}: must read Class=gpu:N,cpu:N. Write for example {Pretrain.__name__}=gpu:1,cpu:8 or {Finetune.__name__}=cpu:2."
-        )
+        cure = f"Write for example {Pretrain.__name__}=gpu:1,cpu:8 or {Finetune.__name__}=cpu:2."
+        raise UserError(f"--resources = {option!r}: must read Class=gpu:N,cpu:N. {cure}")
     amounts = dict(part.split(":") for part in match.groups()[1:] if part)
     found = Resources(float(amounts.get("cpu", 1)), float(amounts.get("gpu", 0)))
     if found.cpus < 1:

@@ -13,6 +13,7 @@ from analysis.statistics import Interval, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
 from sweeps.candidate import Candidate, CandidateFiles, Replicate
+from sweeps.controller import Controller
 from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
@@ -146,11 +147,11 @@ def classes_table(population: Population) -> Table:
     )
 
 
-def save_launch(population: Population, root: Path) -> None:
-    """Remember what this launch reused and computed, for `status`."""
-    graph = population.graph
-    found = {"reused": len(graph.reused), "computed": len(graph.computed)}
-    write_atomically(root / "sweeps" / population.sweep.name / "launch.json", json.dumps(found))
+def save_launch(controller: Controller, root: Path) -> None:
+    """Remember what this launch reused and computed, for `status`, and the classes of stages of each unit it handed out."""
+    graph = controller.graph
+    found = {"reused": len(graph.reused), "computed": len(graph.computed), "units": controller.units}
+    write_atomically(root / "sweeps" / controller.population.sweep.name / "launch.json", json.dumps(found))
 
 
 def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from contrast.component import UserError
+from sweeps.controller import SweepFailed
 from sweeps.sweep import Sweep
 
 Declared = Sweep | Callable[[str], Sweep]
@@ -26,7 +28,7 @@ Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder 
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
 Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or this process.")]
-Slots = Annotated[int, typer.Option(help="Units at once on this machine (cores given to a cluster started here).")]
+Slots = Annotated[int, typer.Option(min=1, help="Units at once on this machine (cores given to a cluster started here).")]
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -49,8 +51,27 @@ def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
     try:
         app(args=argv, prog_name="sweeps")
     except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        _tell(error)
         raise SystemExit(2) from None
+    except SweepFailed as error:
+        _tell(error)
+        raise SystemExit(1) from None
+
+
+def _tell(error: Exception) -> None:
+    Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A user's mistake in a value that a script makes before it calls `main` ends like any other: one message, exit code 2."""
+    if not isinstance(error, UserError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    _tell(error)
+    raise SystemExit(2)
+
+
+sys.excepthook = _uncaught
 
 
 @app.command("list")
@@ -102,7 +123,10 @@ def run(
     sweep = _find(name, preset, trials, seeds)
     console = _console()
     options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()))
-    outcome = launch(sweep, options, console)
+    try:
+        outcome = launch(sweep, options, console)
+    except KeyboardInterrupt:  # before anything ran, so there is nothing to save
+        raise typer.Exit(INTERRUPTED) from None
     print_summary(outcome.population, outcome.page, options.root, options.mlflow, console)
     if outcome.unsent:
         Console(stderr=True).print(outcome.unsent, style="yellow", soft_wrap=True, highlight=False, markup=False)
@@ -181,7 +205,9 @@ def _console() -> Console:
 def _stage_folder(root: Path, fingerprint: str) -> Path:
     from sweeps.store import Store
 
-    found = Store(root).find(fingerprint)
+    store = Store(root)
+    store.check_format()
+    found = store.find(fingerprint)
     if len(found) != 1:
         which = ", ".join(path.name for path in found[:5]) or "none"
         raise UserError(f"{fingerprint}: names {len(found)} stages in {str(root)!r} ({which}). Give more digits, or another --root.")

@@ -5,12 +5,12 @@ declaration and on results, never on timing, the worker, or how often the driver
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from contrast.component import UserError
@@ -66,9 +66,43 @@ def sampler_seed(sweep: Sweep, arm: dict[str, Any], index: int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
-def fixed(knobs: dict[str, Knob]) -> FixedTrial:
+def fixed(knobs: dict[str, Knob]) -> "FixedPoint":
     """A trial that gives these knobs again, for further seeds and for a restart."""
-    return FixedTrial(knobs)
+    return FixedPoint(knobs)
+
+
+class FixedPoint(FixedTrial):
+    """A trial that gives known knobs, and refuses a knob that it does not know or a value that the space does not offer."""
+
+    def __init__(self, knobs: dict[str, Knob]) -> None:
+        super().__init__(dict(knobs))
+        self.knobs = knobs
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        """The known value."""
+        self._check(name, FloatDistribution(low, high, log=log, step=step))
+        return super().suggest_float(name, low, high, step=step, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """The known value."""
+        self._check(name, IntDistribution(low, high, log=log, step=step))
+        return super().suggest_int(name, low, high, step=step, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401
+        """The known value."""
+        self._check(name, CategoricalDistribution(choices))
+        return super().suggest_categorical(name, choices)
+
+    def _check(self, name: str, offered: BaseDistribution) -> None:
+        if name not in self.knobs:
+            raise UserError(
+                f"{name}: the space draws this knob, but the point has only {', '.join(sorted(self.knobs)) or 'none'}. Give it a value."
+            )
+        try:
+            create_trial(value=0.0, params={name: self.knobs[name]}, distributions={name: offered})
+        except ValueError as error:
+            cure = "Choose a value that it offers, or widen the range."
+            raise UserError(f"{name} = {self.knobs[name]!r}: the space does not offer this value ({offered}). {cure}") from error
 
 
 def _study(sweep: Sweep, history: Sequence[Told], sampler: optuna.samplers.BaseSampler | None) -> optuna.Study:
@@ -88,52 +122,70 @@ def _frozen(told: Told) -> FrozenTrial:
 
 
 class CornerTrial(FixedTrial):
-    """A trial that answers with an end of each range: the low ends, but for one knob that is set to a given choice.
+    """A trial that answers with an end of each range: the low end, or the one that `chosen` names by number.
 
     Spaces are called with it at launch, so that a value that cannot be built is found before any training.
     """
 
-    def __init__(self, special: str | None = None, choice: int = 0) -> None:
+    def __init__(self, chosen: dict[str, int]) -> None:
         super().__init__({})
-        self.special, self.choice = special, choice
+        self.chosen = chosen
         self.ends: dict[str, list[Knob]] = {}
 
-    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:  # noqa: ANN401
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
         """An end of the range."""
-        return self._end(name, [low, high])  # type: ignore[return-value]
+        return self._end(name, _ends(name, low, high, lambda: FloatDistribution(low, high, log=log, step=step)))  # type: ignore[return-value]
 
-    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:  # type: ignore[override]  # noqa: ANN401
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """An end of the range."""
-        return self._end(name, [low, high])  # type: ignore[return-value]
+        return self._end(name, _ends(name, low, high, lambda: IntDistribution(low, high, log=log, step=step)))  # type: ignore[return-value]
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401
         """One of the choices."""
         return self._end(name, list(choices))
 
     def _end(self, name: str, ends: list[Knob]) -> Knob:
         self.ends[name] = ends
-        return ends[self.choice if name == self.special and self.choice < len(ends) else 0]
+        return self.knobs[name]
+
+    @property
+    def knobs(self) -> dict[str, Knob]:
+        """What was answered so far."""
+        return {name: ends[min(self.chosen.get(name, 0), len(ends) - 1)] for name, ends in self.ends.items()}
+
+
+def _ends(name: str, low: float, high: float, offered: Callable[[], FloatDistribution | IntDistribution]) -> list[Knob]:
+    """The ends of a range as it is drawn from; `UserError` for one that cannot be."""
+    try:
+        range_ = offered()
+    except ValueError as error:
+        raise UserError(f"{name} = {low!r} to {high!r}: cannot be drawn from ({error}). Mend the range of this knob.") from error
+    return [range_.low, range_.high]
 
 
 def corners(sweep: Sweep, arm: dict[str, Any], phase: Phase) -> list[tuple[dict[str, Knob], dict[str, Stage]]]:
-    """The stages at the corner of all low ends, and with each knob in turn at each other end; raises what the space raises."""
+    """The stages at the corner of all low ends, and with each knob in turn at each other end; raises what the space raises.
 
-    def at(special: str | None, choice: int) -> tuple[CornerTrial, dict[str, Stage]]:
-        trial = CornerTrial(special, choice)
-        return trial, call_space(sweep, trial, sweep.seeds[0], phase, arm)
-
-    first, stages = at(None, 0)
-    found = [({name: ends[0] for name, ends in first.ends.items()}, stages)]
-    for name, ends in first.ends.items():
-        for choice in range(1, len(ends)):
-            trial, stages = at(name, choice)
-            found.append(({other: trial.ends[other][choice if other == name else 0] for other in trial.ends}, stages))
+    A knob that is drawn only beside some value of another one is turned there.
+    """
+    found: list[tuple[dict[str, Knob], dict[str, Stage]]] = []
+    waiting: list[dict[str, int]] = [{}]
+    seen: set[str] = set()
+    while waiting:
+        trial = CornerTrial(waiting.pop(0))
+        stages = call_space(sweep, trial, sweep.seeds[0], phase, arm)
+        found.append((trial.knobs, stages))
+        for name in [name for name in trial.ends if name not in seen]:
+            seen.add(name)
+            waiting += [trial.chosen | {name: choice} for choice in range(1, len(trial.ends[name]))]
     return found
 
 
 def checked_knobs(sweep: Sweep, arm: dict[str, Any], given: dict[str, Knob]) -> dict[str, Knob]:
     """Knobs given by hand, completed by low ends and refused when the space has no such knob."""
-    known = corners(sweep, arm, "search")[0][0]
+    known: dict[str, Knob] = {}
+    for knobs, _ in corners(sweep, arm, "search"):
+        known = knobs | known
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UserError(

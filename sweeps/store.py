@@ -8,6 +8,7 @@ stage's result; a second committer finds the record there and loses harmlessly. 
 checksums it states is moved aside, and the stage runs again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,14 +26,15 @@ from contrast.stage import Metrics, Stage
 from sweeps.fingerprint import fingerprint
 
 FORMAT = 1
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
 class Record:
     """The readable account of one finished stage.
 
-    `outcome` is "complete" or "diverged"; `seconds` is the time of all attempts as far as it was saved; `epochs_run` counts
-    epochs that were computed, over all attempts; `curve` are the metrics of each epoch; `made_by` says with what.
+    `outcome` is "complete" or "diverged"; `seconds` is the time of all attempts as far as it was saved; `curve` are the
+    metrics of each epoch; `made_by` says with what.
     """
 
     fingerprint: str
@@ -71,14 +73,24 @@ class Store:
                 f"--root = {str(root)!r}: cannot be written ({error.strerror}). Name a folder that you may write to."
             ) from error
         store.check_format()
+        if not store.format.exists():
+            write_atomically(store.format, json.dumps({"format": FORMAT}))
         return store
 
+    @property
+    def format(self) -> Path:
+        """The file that says in which format the store is written."""
+        return self.root / "store" / "format.json"
+
     def check_format(self) -> None:
-        """Refuse a store of a newer format; write the format of a new one."""
-        path = self.root / "store" / "format.json"
+        """Refuse a store of a newer format; one that is not there yet is as good as new."""
+        path = self.format
         if not path.exists():
-            write_atomically(path, json.dumps({"format": FORMAT}))
-        found = json.loads(path.read_text(encoding="utf-8"))["format"]
+            return
+        try:
+            found = int(json.loads(path.read_text(encoding="utf-8"))["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: does not say the format of the store ({error}). Restore the file, or name another --root.") from error
         if found > FORMAT:
             cure = "Update contrast-sweeps, or name another --root."
             raise UserError(f"--root = {str(self.root)!r}: the store has format {found}, this version reads up to {FORMAT}. {cure}")
@@ -110,7 +122,8 @@ class Store:
         record = read_record(path)
         sound = record is not None and all(_digest(folder / record.attempt / name) == sha for name, sha in record.files.items())
         if not sound:
-            os.replace(path, folder / f"record.json.unsound-{int(time.time())}-{secrets.token_hex(2)}")
+            with contextlib.suppress(FileNotFoundError):  # another process moved it first
+                os.replace(path, folder / f"record.json.unsound-{int(time.time())}-{secrets.token_hex(2)}")
             return None
         return record
 
@@ -119,10 +132,10 @@ class Store:
         folder = self.folder(stage, identity)
         attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
         attempt.mkdir(parents=True)
-        best = max(((_saved_epoch(old), old.name, old) for old in folder.iterdir() if old.is_dir() and old != attempt), default=None)
-        if best is not None and best[0] > 0:
-            for name in ("curve.jsonl", "state.safetensors"):
-                shutil.copyfile(best[2] / name, attempt / name)
+        saved = sorted(((_saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
+        for epoch, _, old in saved:
+            if epoch > 0 and _copied_state(old, attempt):
+                break
         return attempt
 
     def commit(
@@ -140,16 +153,16 @@ class Store:
     ) -> Record:
         """Make the attempt the stage's result, unless another one already is; returns the record that stands."""
         curve = read_curve(attempt)
-        (attempt / "state.safetensors").unlink(missing_ok=True)
-        files = {path.name: _digest(path) for path in sorted(attempt.iterdir()) if path.suffix in (".npz", ".safetensors", ".jsonl")}
+        kept = [path for path in sorted(attempt.iterdir()) if path.suffix in (".npz", ".safetensors", ".jsonl")]
+        files = {path.name: _digest(path) for path in kept if path.name != STATE}
         for name in files:
             _sync(attempt / name)
         finished = time.time()
-        seconds = finished - started
+        folder = self.folder(stage, identity)
+        seconds = finished - started + sum(_seconds_saved(old) for old in _attempts(folder) if old != attempt)
         record = Record(
             identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
         )
-        folder = self.folder(stage, identity)
         temporary = attempt / "record.tmp"
         temporary.write_text(_sealed(record), encoding="utf-8")
         _sync(temporary)
@@ -163,6 +176,7 @@ class Store:
         finally:
             temporary.unlink()
         _sync(folder)
+        (attempt / STATE).unlink(missing_ok=True)  # only now: a kill before the record stands must not lose the training
         self._known[identity] = record
         return record
 
@@ -177,17 +191,14 @@ class Store:
 
     def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
         """The longest curve that an attempt at an unfinished stage has saved."""
-        folder = self.folder(stage, identity)
-        attempts = [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
-        return max((read_curve(attempt) for attempt in sorted(attempts)), key=len, default=[])
+        return max((read_curve(attempt) for attempt in _attempts(self.folder(stage, identity))), key=len, default=[])
 
     def span(self, stage: Stage, identity: str) -> tuple[float, float] | None:
         """When the first attempt at a stage began and when any last saved, in seconds since 1970; None before the first."""
-        folder = self.folder(stage, identity)
-        attempts = [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
+        attempts = _attempts(self.folder(stage, identity))
         if not attempts:
             return None
-        return min(int(path.name.partition("-")[0], 16) for path in attempts) / 1e9, max(path.stat().st_mtime for path in attempts)
+        return min(map(_began, attempts)), max(path.stat().st_mtime for path in attempts)
 
     def find(self, prefix: str) -> list[Path]:
         """The folders of stages whose fingerprint starts with `prefix`."""
@@ -207,13 +218,14 @@ class Resolver:
 
 
 def read_record(path: Path) -> Record | None:
-    """The record in a file, or None when the file is torn, altered, or not one."""
+    """The record in a file, or None when the file is gone, torn, altered by as much as a byte, or not one."""
     try:
-        sealed = json.loads(path.read_text(encoding="utf-8"))
-        if sealed["seal"] != _seal(sealed["record"]):
+        text = path.read_text(encoding="utf-8")
+        sealed = json.loads(text)
+        if sealed["seal"] != _seal(sealed["record"]) or text != json.dumps(sealed, indent=1):
             return None
         return Record(**sealed["record"])
-    except (ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -247,17 +259,41 @@ def _sealed(record: Record) -> str:
     return json.dumps({"record": data, "seal": _seal(data)}, indent=1)
 
 
+def _attempts(folder: Path) -> list[Path]:
+    """The attempts at a stage, oldest first."""
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+
+
+def _began(attempt: Path) -> float:
+    """When an attempt began, in seconds since 1970; its name says it."""
+    return int(attempt.name.partition("-")[0], 16) / 1e9
+
+
+def _seconds_saved(attempt: Path) -> float:
+    """How long an attempt worked until it last saved an epoch."""
+    curve = attempt / "curve.jsonl"
+    return max(0.0, curve.stat().st_mtime - _began(attempt)) if curve.exists() else 0.0
+
+
 def _saved_epoch(attempt: Path) -> int:
     """The epoch up to which an attempt can be continued; 0 if it has no sound state."""
-    state = attempt / "state.safetensors"
-    if not state.exists():
-        return 0
     try:
-        with safe_open(state, framework="pt") as file:
+        with safe_open(attempt / STATE, framework="pt") as file:
             epoch = int(file.metadata()["epoch"])
-    except (SafetensorError, KeyError, TypeError, ValueError):
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
         return 0
     return epoch if len(read_curve(attempt)) >= epoch else 0
+
+
+def _copied_state(old: Path, attempt: Path) -> bool:
+    """Copy the training state of an earlier attempt; False when it was committed meanwhile, which removes its state."""
+    try:
+        for name in ("curve.jsonl", STATE):
+            shutil.copyfile(old / name, attempt / name)
+    except FileNotFoundError:
+        (attempt / "curve.jsonl").unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:

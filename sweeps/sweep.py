@@ -9,12 +9,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 
+from analysis.measure import Measure
 from contrast.component import Component, UserError, require
 from contrast.data.dataset import Phase
+from contrast.finetune import Finetune
 from contrast.stage import Metrics, Stage
 
 Knob = float | int | str | bool | None
@@ -97,10 +99,12 @@ class Sweep:
         fresh = self.confirm is None or not set(self.confirm.seeds) & set(self.seeds)
         require(fresh, self, "confirm", f"shares seeds with seeds={self.seeds}", "Confirm on seeds that the search did not use.")
         labels = [label for label, _ in self.arm_list]
+        require(len(labels) > 0, self, "arms", "has an axis without values", "Give each axis at least one value.")
+        require(len(set(labels)) == len(labels), self, "arms", "has two arms with one label", "Give each value once.")
         require(self.baseline is None or self.baseline in labels, self, "baseline", f"is not an arm ({', '.join(labels)})", "Name an arm.")
 
     @property
-    def direction(self) -> str | None:
+    def direction(self) -> Literal["maximize", "minimize"] | None:
         """ "maximize", "minimize", or None when nothing is searched."""
         return "maximize" if self.maximize else "minimize" if self.minimize else None
 
@@ -148,12 +152,17 @@ def judged(pattern: str, metrics: Metrics) -> float:
 
 
 def call_space(sweep: Sweep, trial: Any, seed: int, phase: Phase, arm: Mapping[str, Any]) -> dict[str, Stage]:  # noqa: ANN401 (any Optuna trial)
-    """What the space returns, checked: a dict of stages under text keys."""
-    stages = sweep.space(trial, seed, phase, **arm)
-    if not (isinstance(stages, dict) and stages and all(isinstance(k, str) and isinstance(v, Stage) for k, v in stages.items())):
-        raise UserError(
-            f"space of sweep {sweep.name!r}: must return a non-empty dict of stages by name, got {stages!r}. Return {{'accuracy': Accuracy(...)}}."
-        )
+    """What the space returns, checked: a non-empty dict of stages under text keys."""
+    stages = checked_stages(f"space of sweep {sweep.name!r}", sweep.space(trial, seed, phase, **arm))
+    if not stages:
+        raise UserError(f"space of sweep {sweep.name!r}: returned no stages. Return {{'accuracy': Accuracy(...)}}.")
+    return stages
+
+
+def checked_stages(whose: str, stages: object) -> dict[str, Stage]:
+    """`stages` if it is a dict of stages under text keys, else a `UserError` about what `whose` function returned."""
+    if not (isinstance(stages, dict) and all(isinstance(k, str) and isinstance(v, Stage) for k, v in stages.items())):
+        raise UserError(f"{whose}: must return a dict of stages by name, got {stages!r}. Return {{'accuracy': Accuracy(...)}}.")
     return stages
 
 
@@ -161,6 +170,15 @@ def refuse_test_split(value: Component, key: str, parts: Iterable[Component]) ->
     """In the search phase a test split anywhere inside a stage is an error."""
     for part in parts:
         if getattr(part, "part", None) == "test":
-            raise UserError(
-                f"{key}: {part!r} is a test split in phase 'search'. Use .fit(phase) and .held_out(phase) with the phase given to the space."
-            )
+            cure = "Use .fit(phase) and .held_out(phase) with the phase given to the space."
+            raise UserError(f"{key}: {part!r} is a test split in phase 'search'. {cure}")
+
+
+def refuse_idle_monitor(sweep: Sweep, stages: Mapping[str, Stage]) -> None:
+    """A monitor watches one stage in training; any other would have no effect."""
+    if sweep.monitor is None:
+        return
+    monitor = stages.get(sweep.monitor)
+    if not isinstance(monitor, Measure) or isinstance(monitor.of, tuple | Finetune):
+        cure = "Name a key whose value is a measure of one Pretrain, such as KNN(net, ...)."
+        raise UserError(f"Sweep.monitor = {sweep.monitor!r}: is {type(monitor).__name__}, which watches no pretraining. {cure}")

@@ -1,13 +1,16 @@
 """Top-1 accuracy of a classifier, in percent, and its mean cross-entropy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
 from analysis.checks import require_classes, require_one_stage
-from analysis.measure import Measure
+from analysis.figures.table1 import table1
+from analysis.measure import Drawn, Measure
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
@@ -32,3 +35,8 @@ class Accuracy(Measure):
         labels = torch.from_numpy(np.array(workspace.images(self.on).labels))
         correct = int((logits.argmax(dim=1) == labels).sum())
         return {"accuracy": 100 * correct / len(labels), "loss": cross_entropy(logits, labels).item()}
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """Accuracy of each method on each task, with intervals (Table 1 as a figure)."""
+        return table1(drawn)

@@ -19,7 +19,7 @@ from analysis.measure import Drawn
 from contrast.component import UserError
 
 _HALO = [withStroke(linewidth=2, foreground="white")]
-_WIDER, _TALLER = 1.8, 1.15  # room for the names of the ends, at their left and right
+_WIDER, _TALLER = 1.8, 1.3  # room for the names of the ends, at their left and right
 
 
 @dataclass(frozen=True)

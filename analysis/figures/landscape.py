@@ -26,32 +26,38 @@ _LEVELS = 13
 
 @style()
 def landscape(drawn: Sequence[Drawn], loss: str = "cross-entropy (nats)") -> Figure:
-    """The mean surface over seeds, a column per method, a row per task.
+    """The mean surface over seeds: a panel per method, tasks in rows of their own.
 
     Arrays `surface` and `clipped` [P, P], entry [i, j] at alpha = alphas[i] and beta = alphas[j], and `alphas` [P], of one
-    grid for the seeds of a method. One column of 84 mm holds three methods; with more the figure is 174 mm wide.
+    grid for the seeds of a method. Three panels side by side fill a column of 84 mm; several tasks with more than three
+    methods make the figure 174 mm wide, with up to five.
     """
     groups = grouped(drawn)
-    methods = list(dict.fromkeys(one.method for one in drawn))
-    width = COLUMN if len(methods) <= 3 else PAGE
-    side = min((width / MM - 16) / len(methods), 46)
-    figure = Figure(figsize=(width, (len(groups) * (side + 9) + 20) * MM), layout="constrained")
-    grid = figure.subplots(len(groups), len(methods), sharex=True, sharey=True, squeeze=False)
+    most = max(len(row) for row in groups.values())
+    columns = min(most, 3 if len(groups) == 1 or most <= 3 else 5)
+    rows = [(panel, chunk) for panel, row in groups.items() for chunk in _chunks(list(row.items()), columns)]
+    width = COLUMN if columns <= 3 else PAGE
+    side = min((width / MM - 16) / columns, 46)
+    figure = Figure(figsize=(width, (len(rows) * (side + 9) + 20) * MM), layout="constrained")
+    grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     levels = _levels([_mean(group) for row in groups.values() for group in row.values()])
     filled: list[QuadContourSet] = []
-    for axes_row, (panel, row) in zip(grid, groups.items(), strict=True):
+    for axes_row, (panel, chunk) in zip(grid, rows, strict=True):
         axes_row[0].set_ylabel(f"{title_of(panel)}\nβ" if panel else "β")
-        for axes, method in zip(axes_row, methods, strict=True):
-            if method not in row:
-                axes.set_axis_off()
-                continue
-            filled.append(_surface(axes, row[method], levels))
-            axes.set_title(f"{short(method, side / 25.4 * 72)}\n{_flatness(row[method])}")
+        for axes, (method, group) in zip(axes_row, chunk, strict=False):
+            filled.append(_surface(axes, group, levels))
+            axes.set_title(f"{short(method, side / 25.4 * 72)}\n{_flatness(group)}")
+        for spare in axes_row[len(chunk) :]:
+            spare.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel("α")
     _colour_bar(figure, grid, filled[0], levels, loss)
     caption(figure, _words(drawn, [len(group) for row in groups.values() for group in row.values()]))
     return figure
+
+
+def _chunks(row: list[tuple[str, list[Drawn]]], columns: int) -> list[list[tuple[str, list[Drawn]]]]:
+    return [row[start : start + columns] for start in range(0, len(row), columns)]
 
 
 def _colour_bar(figure: Figure, grid: np.ndarray, filled: QuadContourSet, levels: np.ndarray, loss: str) -> None:

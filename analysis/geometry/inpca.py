@@ -6,16 +6,19 @@ u_k sqrt|lambda_k|. Axes of negative eigenvalue are imaginary: sum_k sign(lambda
 all axes. Axes are ordered by |lambda|; the first points along progress, of the others the largest coordinate is positive.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from analysis.figures.inpca import inpca as draw
 from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
 from analysis.geometry.progress import progress
-from analysis.measure import Measure
+from analysis.measure import Drawn, Measure
 from contrast.component import Component, require
 from contrast.model import Model
 from contrast.stage import Metrics, Stage, Workspace
@@ -87,6 +90,11 @@ class InPCA(Measure):
         for i, j in pairs:
             means.append(distance[owner == i][:, owner == j].diagonal().mean())  # epochs that both have
         return float(np.mean(means))
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """The joint embedding, a pair of panels per task."""
+        return draw(drawn)
 
 
 @dataclass(frozen=True)

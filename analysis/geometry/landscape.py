@@ -9,6 +9,7 @@ point is known to lie above it: it is given up, holds `ceiling`, and is marked a
 point take the ceiling for its loss: they are lower bounds there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, pi
 from typing import ClassVar, Literal
@@ -16,12 +17,14 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
 from scipy.interpolate import RegularGridInterpolator
 
 from analysis.checks import require_above, require_classes, require_one_stage, require_samples
+from analysis.figures.landscape import landscape as draw
 from analysis.geometry.directions import cosine, filter_normalised
 from analysis.geometry.surface import Plane
-from analysis.measure import Measure
+from analysis.measure import Drawn, Measure
 from analysis.subset import stratified
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -86,6 +89,11 @@ class Landscape(Measure):
             "cosine": cosine(u, v),
             "clipped_share": float(clipped.mean()),
         }
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """Contours of the surface, a column per method."""
+        return draw(drawn)
 
 
 def grid(points: int, span: float) -> Float[np.ndarray, " p"]:

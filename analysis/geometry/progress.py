@@ -6,6 +6,7 @@ with the two ends and phi the angle of (a, (b - a cos th) / sin th), d_B is a co
 strictly convex, so Newton's method in a shrinking bracket finds t_w of all epochs at once; probabilities are read once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import acos, cos, pi, sin
@@ -13,12 +14,14 @@ from math import acos, cos, pi, sin
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
 from analysis.checks import require_classes, require_one_stage
+from analysis.figures.progress import progress as draw
 from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
-from analysis.measure import Measure
+from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
@@ -64,6 +67,11 @@ class Progress(Measure):
         features = workspace.features(model, self.on)
         epochs = [log_softmax(linear(features, weight, bias), dim=1) for weight, bias in zip(*heads, strict=True)]
         return torch.stack(epochs), torch.from_numpy(np.array(workspace.images(self.on).labels))
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """t_w by epoch, a panel per task, a line per method."""
+        return draw(drawn)
 
 
 def progress(log_probs: Float[Tensor, "t n c"], labels: Int64[Tensor, " n"]) -> Float[Tensor, " t"]:

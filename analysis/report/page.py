@@ -11,7 +11,7 @@ from contrast.component import require
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption; `name` is the stem of its files (letters, digits, - and _), `data` its numbers as CSV."""
+    """A figure with its caption; `name` names its files, `data` are its numbers, written as CSV beside it."""
 
     name: str
     figure: Figure
@@ -19,8 +19,12 @@ class Picture:
     data: Table | None = None
 
     def __post_init__(self) -> None:
-        plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name) is not None
-        require(plain, self, "name", "must be letters, digits, - and _", "Name it like 'fgsm' or 'inpca-0'.")
+        require(bool(self.stem), self, "name", "must have a letter or digit", "Name it like 'fgsm' or 'inpca-0'.")
+
+    @property
+    def stem(self) -> str:
+        """The name as part of a file's: every run of other signs than letters, digits, - and _ becomes one -."""
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Page:
     provenance: Table | None = None
 
     def __post_init__(self) -> None:
-        names = [picture.name for section in self.sections for picture in section.pictures]
+        names = [picture.stem for section in self.sections for picture in section.pictures]
         twice = sorted({name for name in names if names.count(name) > 1})
-        require(not twice, self, "sections", f"must name each picture once, not {twice}", "Give each picture a name of its own.")
+        require(
+            not twice, self, "sections", f"must name each picture otherwise, and has twice: {twice}", "Give each picture a name of its own."
+        )

@@ -82,10 +82,10 @@ def _table(table: Table, number: int, folder: Path) -> _Shown:
 
 
 def _picture(picture: Picture, number: int, folder: Path) -> _Shown:
-    paths = save(picture.figure, folder / "figures", picture.name)
+    paths = save(picture.figure, folder / "figures", picture.stem)
     links = [(kind.upper(), paths[kind].relative_to(folder).as_posix()) for kind in ("pdf", "png")]
     if picture.data is not None:
-        path = folder / "figures" / f"{picture.name}.csv"
+        path = folder / "figures" / f"{picture.stem}.csv"
         _write(path, to_csv(picture.data))
         links.append(("CSV", path.relative_to(folder).as_posix()))
     wide = bool(picture.figure.get_figwidth() > 1.2 * COLUMN)

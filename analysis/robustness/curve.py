@@ -1,8 +1,10 @@
 """A curve of accuracy over attack radii, as named numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from contrast.data.dataset import Dataset
 
 
 def levels(eps: Sequence[float], accuracy: Sequence[float], per_level: float) -> dict[str, float]:
@@ -15,3 +17,9 @@ def area(eps: Sequence[float], accuracy: Sequence[float]) -> float:
     if len(eps) == 1:
         return accuracy[0]
     return float(np.trapezoid(accuracy, eps) / (eps[-1] - eps[0]))
+
+
+def chance(tasks: Iterable[Dataset]) -> float | None:
+    """Accuracy of guessing, in per cent, where all tasks have equally many classes."""
+    counts = {task.num_classes for task in tasks}
+    return 100 / counts.pop() if len(counts) == 1 else None

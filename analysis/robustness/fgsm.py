@@ -1,14 +1,17 @@
 """Accuracy under the fast gradient sign method, at many radii for one gradient (PROTOCOL 5.6, METRICS 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from matplotlib.figure import Figure
 
 from analysis.checks import require_classes, require_one_stage, require_radii, require_samples
+from analysis.figures.robustness import robustness
 from analysis.folding import fold
-from analysis.measure import Measure
-from analysis.robustness.curve import area, levels
+from analysis.measure import Drawn, Measure
+from analysis.robustness.curve import area, chance, levels
 from analysis.subset import stratified
 from contrast.attacks import fgsm_curve
 from contrast.component import require
@@ -56,3 +59,8 @@ class FGSM(Measure):
         curve = accuracy.tolist()
         main = curve[self.eps.index(self.at)]
         return {"accuracy": main, **levels(self.eps, curve, 255.0), "area": area(self.eps, curve)}
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """Accuracy against the radius, a panel per task, a line per method."""
+        return robustness(drawn, chance(one.measure.on for one in drawn if isinstance(one.measure, cls)))

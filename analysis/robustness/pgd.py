@@ -1,14 +1,17 @@
 """Robust accuracy under projected gradient descent, as a monotone curve over radii (PROTOCOL 6.4, METRICS 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from analysis.checks import require_above, require_classes, require_one_stage, require_radii, require_samples
+from analysis.figures.robustness import robustness
 from analysis.folding import fold
-from analysis.measure import Measure
-from analysis.robustness.curve import area, levels
+from analysis.measure import Drawn, Measure
+from analysis.robustness.curve import area, chance, levels
 from analysis.subset import stratified
 from contrast.attacks import robust, start_noise
 from contrast.attacks.pgd import Norm
@@ -63,3 +66,11 @@ class PGD(Measure):
         workspace.keep_arrays(eps=np.array(self.eps), accuracy=np.array(curve))
         per_level = 255.0 if self.norm == "linf" else 1.0
         return {"accuracy": curve[-1], "clean": clean, **levels(self.eps, curve, per_level), "area": area(self.eps, curve)}
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+        """Accuracy against the radius, a panel per task, a line per method."""
+        guessing = chance(one.measure.on for one in drawn if isinstance(one.measure, cls))
+        if any(isinstance(one.measure, cls) and one.measure.norm == "l2" for one in drawn):
+            return robustness(drawn, guessing, scale=1, radius="radius ε (L2)")
+        return robustness(drawn, guessing)

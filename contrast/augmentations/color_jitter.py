@@ -9,89 +9,95 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.grayscale import luma
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-_CHUNK = 64  # images worked on at once: their pixels and buffers stay in the processor's cache
+_NONE = 4
+_CHANNELS = (0, 1 / 3, 2 / 3)  # where red, green and blue lie on the circle of hues, in turns
 _TINY = 1e-12
 
 
 class Jitter(NamedTuple):
-    """Jitter of some images of a batch: which images, their factors, and the order of the operations.
+    """Jitter of the images of a batch: which have any, their factors, and the order of the operations.
 
-    `rows` [m]: places in the batch, each at most once. `factors` [m, 4]: of brightness, contrast and saturation (1 changes
-    nothing) and of hue (a shift in turns, 0 changes nothing). `order` [m, 4]: in each row a permutation of the four
-    operations 0 brightness, 1 contrast, 2 saturation, 3 hue; the first is applied first.
+    `applied` [n]. `factors` [n, 4]: of brightness, contrast and saturation (1 changes nothing) and of hue (a shift in
+    turns, 0 changes nothing). `order` [n, 4]: in each row a permutation of the four operations 0 brightness, 1 contrast,
+    2 saturation, 3 hue; the first is applied first.
     """
 
-    rows: Int[np.ndarray, " m"]
-    factors: Float[np.ndarray, "m 4"]
-    order: Int[np.ndarray, "m 4"]
+    applied: Bool[np.ndarray, " n"]
+    factors: Float[np.ndarray, "n 4"]
+    order: Int[np.ndarray, "n 4"]
+
+    def kinds(self) -> Int[np.ndarray, " n"]:
+        """The place of hue in each image's order, or 4 for an image without jitter; equal kinds are done together."""
+        return np.where(self.applied, np.argmax(self.order == HUE, axis=1), _NONE)
+
+    def take(self, rows: Int[np.ndarray, " m"]) -> "Jitter":
+        """The jitter of some rows."""
+        return Jitter(self.applied[rows], self.factors[rows], self.order[rows])
 
 
 def random_jitter(strength: tuple[float, float, float, float], p: float, draws: Draws) -> Jitter:
-    """Jitter for each sample with probability `p`: factors uniform within `strength` of no change, order uniform."""
+    """Jitter with probability `p`: factors uniform within `strength` of no change, every order equally likely."""
     numbers = draws.uniform("color_jitter", 9)
-    rows = np.flatnonzero(numbers[:, 0] < p)
     unchanged = np.array([1.0, 1.0, 1.0, 0.0])
-    factors = unchanged + (2 * numbers[rows, 1:5] - 1) * np.array(strength)
-    return Jitter(rows, factors, np.argsort(numbers[rows, 5:], axis=1))
+    factors = unchanged + (2 * numbers[:, 1:5] - 1) * np.array(strength)
+    return Jitter(numbers[:, 0] < p, factors, np.argsort(numbers[:, 5:], axis=1))
 
 
-def color_jitter(x: Float[Tensor, "n c h w"], jitter: Jitter) -> Float[Tensor, "n c h w"]:
-    """Images in [0, 1] with `jitter` applied to its rows. Of one-channel images saturation and hue change nothing."""
-    hue_place = np.argmax(jitter.order == HUE, axis=1)
-    untouched = np.setdiff1d(np.arange(len(x)), jitter.rows)
-    rows, parts = [untouched], [_take(x, untouched)]
-    for place in range(4):
-        group = np.flatnonzero(hue_place == place)
-        for chunk in np.array_split(group, len(group) // _CHUNK + 1):
-            rows.append(jitter.rows[chunk])
-            parts.append(_jittered_(_take(x, jitter.rows[chunk]), jitter.factors[chunk], jitter.order[chunk], place))
-    return _take(torch.cat(parts), np.argsort(np.concatenate(rows)))
+def color_jitter_(x: Float[Tensor, "n c h w"], jitter: Jitter) -> Float[Tensor, "n c h w"]:
+    """Jitter images in [0, 1] in place, and return them. On one-channel images saturation and hue change nothing.
 
-
-def _take(x: Tensor, rows: np.ndarray) -> Tensor:
-    return x.index_select(0, torch.from_numpy(rows).to(x.device))
-
-
-def _jittered_(x: Tensor, factors: np.ndarray, order: np.ndarray, hue_place: int) -> Tensor:
-    for step in range(4):
-        operation = order[:, step]
-        factor = np.take_along_axis(factors, operation[:, None], axis=1)[:, 0]
-        if step != hue_place:
-            _blend_(x, factor, operation)
-        elif x.shape[1] > 1:
-            _shift_hue_(x, factor)
+    Fastest on images of one kind (`Jitter.kinds`), which need no copies.
+    """
+    kinds = jitter.kinds()
+    for hue_place in range(4):
+        rows = np.flatnonzero(kinds == hue_place)
+        if len(rows) == len(x):
+            _jitter_(x, jitter, hue_place)
+        elif len(rows) > 0:
+            index = torch.from_numpy(rows).to(x.device)
+            x.index_copy_(0, index, _jitter_(x.index_select(0, index), jitter.take(rows), hue_place))
     return x
 
 
-def _blend_(x: Tensor, factor: np.ndarray, operation: np.ndarray) -> None:
-    """`factor` of the image and 1 - `factor` of black, of its mean luma or of its luma, as `operation` says; in place."""
-    weights = np.stack([factor, (1 - factor) * (operation == CONTRAST), (1 - factor) * (operation == SATURATION)])
-    own, of_mean, of_luma = torch.from_numpy(weights).to(x.device, x.dtype)[..., None, None]
+def _jitter_(x: Tensor, jitter: Jitter, hue_place: int) -> Tensor:
+    operation = jitter.order.T
+    factor = np.take_along_axis(jitter.factors.T, operation, axis=0)
+    rest = (1 - factor) / (x.shape[2] * x.shape[3])
+    weights = np.stack([factor, rest * (operation == CONTRAST), (1 - factor) * (operation == SATURATION)], axis=1)
+    for step, weight in enumerate(torch.from_numpy(weights).to(x.device, x.dtype)[..., None, None].unbind(0)):
+        if step != hue_place:
+            _blend_(x, *weight.unbind(0))
+        elif x.shape[1] > 1:
+            _shift_hue_(x, weight[0])
+    return x
+
+
+def _blend_(x: Tensor, own: Tensor, of_sum: Tensor, of_luma: Tensor) -> None:
+    """Weighted sum of each image, the sum of its luma and its luma, clipped, in place; weights [n, 1, 1]."""
     gray = luma(x)
-    mean = gray.mean((1, 2), keepdim=True).mul_(of_mean)
+    mean = gray.sum((1, 2), keepdim=True).mul_(of_sum)
     x.mul_(own[:, None]).add_(gray.mul_(of_luma).add_(mean)[:, None]).clamp_(0, 1)
 
 
-def _shift_hue_(x: Tensor, shift: np.ndarray) -> None:
-    """Turn the hue by `shift`, keeping each pixel's largest and smallest channel; in place.
+def _shift_hue_(x: Tensor, shift: Tensor) -> None:
+    """Turn each image's hue by `shift` [n, 1, 1], keeping each pixel's largest and smallest channel; in place.
 
     Without branches: with u = (x - min) / (max - min) the hue lies |1 - u_r + u_g + u_b| sixths of a turn from red, on the
     side of the larger of g and b; a channel at circular distance d (in sixths) from the hue gets u = clip(2 - d, 0, 1).
     """
     r, g, b = x.unbind(1)
-    low = torch.minimum(torch.minimum(r, g), b)
-    chroma = torch.maximum(torch.maximum(r, g), b).sub_(low)
+    low = torch.minimum(r, g).clamp_(max=b)
+    chroma = torch.maximum(r, g).clamp_(min=b).sub_(low)
     from_red = (g + b).sub_(r).sub_(low).div_(chroma.clamp(min=_TINY)).add_(1)
-    hue = torch.copysign(from_red, g - b).div_(6)
-    hue.add_(torch.from_numpy(shift + 2.5).to(x.device, x.dtype)[:, None, None])
-    channels = torch.arange(3, device=x.device, dtype=x.dtype).view(1, 3, 1, 1) / 3
-    torch.sub(hue[:, None], channels, out=x)
+    hue = torch.copysign(from_red, g - b).div_(6).add_(shift)
+    for channel, place in zip((r, g, b), _CHANNELS, strict=True):
+        torch.add(hue, 2.5 - place, out=channel)
     x.frac_().sub_(0.5).abs_().mul_(-6).add_(2).clamp_(0, 1)
     x.mul_(chroma[:, None]).add_(low[:, None])

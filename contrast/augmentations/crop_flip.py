@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
@@ -20,8 +22,9 @@ class CropFlip(Views):
         """One view."""
         return 1
 
-    def view(self, pixels: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
-        """A crop of each image, mirrored or not."""
-        size = (pixels.shape[2], pixels.shape[3])
-        boxes = random_boxes(size, (0.2, 1.0), draws)
-        return resized_crop(pixels, horizontal_flip(boxes, random_flips(0.5, draws)))
+    @torch.no_grad()
+    def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c h w"]:
+        """A crop of each image, mirrored or not; see `Views`."""
+        draws = Draws(seed, ids, epoch, views=1)
+        boxes = random_boxes((pixels.shape[2], pixels.shape[3]), (0.2, 1.0), draws)
+        return resized_crop(pixels, horizontal_flip(boxes, random_flips(0.5, draws)))[:, None]

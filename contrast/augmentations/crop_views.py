@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
@@ -28,7 +30,9 @@ class CropViews(Views):
         """As many views as asked for."""
         return self.views
 
-    def view(self, pixels: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
-        """A crop of each image."""
-        size = (pixels.shape[2], pixels.shape[3])
-        return resized_crop(pixels, random_boxes(size, self.scale, draws))
+    @torch.no_grad()
+    def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c h w"]:
+        """Crops of each image; see `Views`."""
+        n, channels, height, width = pixels.shape
+        boxes = random_boxes((height, width), self.scale, Draws(seed, ids, epoch, self.views))
+        return resized_crop(pixels.repeat_interleave(self.views, dim=0), boxes).view(n, self.views, channels, height, width)

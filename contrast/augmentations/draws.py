@@ -1,4 +1,4 @@
-"""Who draws: the samples of one view in one epoch under one seed."""
+"""Who draws: all views of some samples, in one epoch, under one seed."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,17 @@ from contrast.random import uniform
 
 
 class Draws(NamedTuple):
-    """The random numbers of the samples `ids` [n] for view number `view` (from 0) in `epoch` under `seed`."""
+    """The random numbers of `views` views of each of the samples `ids` [n] in `epoch` under `seed`.
+
+    Everything drawn has n * views rows, sample by sample: row i * views + v belongs to view v of sample `ids[i]`.
+    """
 
     seed: int
     ids: Int[np.ndarray, " n"]
     epoch: int
-    view: int
+    views: int
 
-    def uniform(self, purpose: str, count: int) -> Float[np.ndarray, "n count"]:
-        """`count` independent numbers in [0, 1) for each sample; another purpose gives other ones."""
-        return uniform(self.seed, purpose, self.ids, count, epoch=self.epoch, view=self.view)
+    def uniform(self, purpose: str, count: int) -> Float[np.ndarray, "rows count"]:
+        """`count` independent numbers in [0, 1) for each view of each sample; another purpose gives other ones."""
+        each = [uniform(self.seed, purpose, self.ids, count, epoch=self.epoch, view=view) for view in range(self.views)]
+        return np.stack(each, axis=1).reshape(-1, count)

@@ -11,7 +11,7 @@ LUMA = (0.2989, 0.587, 0.114)
 
 
 def random_grays(p: float, draws: Draws) -> Bool[np.ndarray, " n"]:
-    """Which samples lose their colour, each with probability `p`."""
+    """Which rows lose their colour, each with probability `p`."""
     return draws.uniform("grayscale", 1)[:, 0] < p
 
 
@@ -19,7 +19,8 @@ def luma(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:
     """The brightness of each pixel, a new tensor; of a one-channel image the image itself."""
     if x.shape[1] == 1:
         return x[:, 0].clone()
-    return (x[:, 0] * LUMA[0]).add_(x[:, 1], alpha=LUMA[1]).add_(x[:, 2], alpha=LUMA[2])
+    r, g, b = x.unbind(1)
+    return (r * LUMA[0]).add_(g, alpha=LUMA[1]).add_(b, alpha=LUMA[2])
 
 
 def grayscale_(x: Float[Tensor, "n c h w"], grays: Bool[np.ndarray, " n"]) -> Float[Tensor, "n c h w"]:

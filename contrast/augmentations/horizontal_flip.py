@@ -7,7 +7,7 @@ from contrast.augmentations.draws import Draws
 
 
 def random_flips(p: float, draws: Draws) -> Bool[np.ndarray, " n"]:
-    """Which samples are flipped, each with probability `p`."""
+    """Which rows are flipped, each with probability `p`."""
     return draws.uniform("horizontal_flip", 1)[:, 0] < p
 
 

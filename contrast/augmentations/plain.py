@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from contrast.augmentations.draws import Draws
 from contrast.augmentations.views import Views
 
 
@@ -18,6 +18,6 @@ class Plain(Views):
         """One view."""
         return 1
 
-    def view(self, pixels: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
-        """The images themselves."""
-        return pixels
+    def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c h w"]:
+        """The images themselves, not copied; see `Views`."""
+        return pixels[:, None]

@@ -19,7 +19,7 @@ RATIO = (3 / 4, 4 / 3)
 
 
 def random_boxes(size: tuple[int, int], scale: tuple[float, float], draws: Draws) -> Int[np.ndarray, "n 4"]:
-    """One box (top, left, height, width) in whole pixels for each sample, inside images of `size` (height, width).
+    """One box (top, left, height, width) in whole pixels for each row of `draws`, inside images of `size` (height, width).
 
     `scale` is the range of the box's share of the image's area, drawn uniformly; the aspect ratio (width over height) is
     drawn log-uniformly between 3/4 and 4/3.

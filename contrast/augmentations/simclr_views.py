@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from contrast.augmentations.color_jitter import color_jitter, random_jitter
+from contrast.augmentations.color_jitter import color_jitter_, random_jitter
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.grayscale import grayscale_, random_grays
 from contrast.augmentations.horizontal_flip import horizontal_flip, random_flips
@@ -32,12 +34,27 @@ class SimCLRViews(Views):
         """As many views as asked for."""
         return self.views
 
-    def view(self, pixels: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
-        """One view of each image. Raises `UserError` for images of neither one nor three channels."""
-        _, channels, height, width = pixels.shape
+    @torch.no_grad()
+    def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c h w"]:
+        """Views of each image; see `Views`. Raises `UserError` for images of neither one nor three channels."""
+        n, channels, height, width = pixels.shape
         if channels not in (1, 3):
             raise UserError(f"SimCLRViews needs images of 1 or 3 channels, not {channels}. Use CropViews for others.")
-        boxes = random_boxes((height, width), (0.2, 1.0), draws)
-        x = resized_crop(pixels, horizontal_flip(boxes, random_flips(0.5, draws)))
-        x = color_jitter(x, random_jitter((0.4, 0.4, 0.4, 0.1), 0.8, draws))
-        return grayscale_(x, random_grays(0.2, draws))
+        draws = Draws(seed, ids, epoch, self.views)
+        boxes = horizontal_flip(random_boxes((height, width), (0.2, 1.0), draws), random_flips(0.5, draws))
+        jitter, grays = random_jitter((0.4, 0.4, 0.4, 0.1), 0.8, draws), random_grays(0.2, draws)
+        kinds = jitter.kinds()
+        order = np.argsort(kinds, kind="stable")  # kinds of jitter side by side, so that each is done in place
+        views = resized_crop(_take(pixels, order // self.views), boxes[order])
+        for rows, x in zip(np.split(order, _ends(kinds)), torch.tensor_split(views, _ends(kinds)), strict=True):
+            grayscale_(color_jitter_(x, jitter.take(rows)), grays[rows])
+        return _take(views, np.argsort(order)).view(n, self.views, channels, height, width)
+
+
+def _ends(kinds: np.ndarray) -> list[int]:
+    ends: list[int] = np.cumsum(np.bincount(kinds)).tolist()
+    return ends[:-1]
+
+
+def _take(x: Tensor, rows: np.ndarray) -> Tensor:
+    return x.index_select(0, torch.from_numpy(rows).to(x.device))

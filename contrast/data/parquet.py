@@ -30,20 +30,21 @@ def read_parquet(files: Sequence[Path], shape: tuple[int, int, int]) -> tuple[np
 
 
 def _read_one(file: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pyarrow import parquet as pq
+    from pyarrow.lib import ArrowException
+    from pyarrow.types import is_integer, is_struct
 
     try:
         names = pq.read_schema(file).names
         image, label = _column(file, names, IMAGE_COLUMNS), _column(file, names, LABEL_COLUMNS)
         table = pq.read_table(file, columns=[image, label])
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: is not a whole Parquet file ({error}). {_AGAIN}.") from error
     if len(table) == 0:
         raise UserError(f"{file}: holds no images. {_AGAIN}, or remove it.")
-    if not pa.types.is_struct(table[image].type) or table[image].type.get_field_index("bytes") < 0:
+    if not is_struct(table[image].type) or table[image].type.get_field_index("bytes") < 0:
         raise UserError(f"{file}: column {image} must be {{bytes, path}}, is {table[image].type}. {_AGAIN}.")
-    if not pa.types.is_integer(table[label].type) or table[label].null_count:
+    if not is_integer(table[label].type) or table[label].null_count:
         raise UserError(f"{file}: column {label} must be integers without gaps, is {table[label].type}. {_AGAIN}.")
     pixels = np.empty((len(table), *shape), dtype=np.uint8)
     for row, data in enumerate(data for chunk in table[image].chunks for data in chunk.field("bytes").to_pylist()):

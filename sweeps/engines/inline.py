@@ -40,8 +40,7 @@ def tell(controller: Controller, unit: WorkUnit, message: Message) -> Signal:
     if message.kind == "epoch":
         return controller.report(unit, stage, message.epoch, message.metrics)
     if message.kind == "committed":
-        controller.committed(unit, stage)
-        return Signal.STOP if controller.stopping or controller.fatal is not None else Signal.CONTINUE
+        return controller.committed(unit, stage)
     if message.kind == "failed":
         controller.failed(unit, stage, message.cause, message.text)
         return Signal.STOP

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,12 +229,15 @@ def runner(slots: int) -> Callable[[Controller, Place], None]:
     return execute_all
 
 
-def feasible(resources: Resources) -> None:
-    """Refuse a request that no node of the live cluster can ever grant."""
+def infeasible(wanted: Iterable[Resources]) -> list[str]:
+    """Those of the wanted shapes that no node of the live cluster can ever grant, each with what nodes there are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes):
-        largest = ", ".join(f"cpu:{node.get('CPU', 0):g} gpu:{node.get('GPU', 0):g}" for node in nodes)
-        raise UserError(f"--resources = {resources}: no node is that large (nodes: {largest}). Ask for less, or add a larger node.")
+    there = ", ".join(f"cpu:{node.get('CPU', 0):g} gpu:{node.get('GPU', 0):g}" for node in nodes)
+    return [
+        f"cpu:{one.cpus:g} gpu:{one.gpus:g}: no node is that large (nodes: {there})"
+        for one in wanted
+        if not any(node.get("CPU", 0) >= one.cpus and node.get("GPU", 0) >= one.gpus for node in nodes)
+    ]
 
 
 def run(controller: Controller, place: Place, slots: int) -> None:

@@ -68,20 +68,22 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
     torch.set_num_threads(threads)
     for index, stage in enumerate(unit.stages):
         identity = unit.identities[stage]
-        if store.held(stage, identity) is not None:
-            yield Message("committed", index)
-            continue
-        yield Message("began", index)
-        failure = yield from _run(stage, index, identity, unit, place, store, memory)
-        if failure is not None:
-            yield failure
-            return
+        if store.held(stage, identity) is None:
+            yield Message("began", index)
+            failure = yield from _run(stage, index, identity, unit, place, store, memory)
+            if failure is not None:
+                yield failure
+                return
+        yield Message("committed", index)
+        record = store.held(stage, identity)
+        if record is None or record.outcome == "diverged":
+            return  # nothing can be measured of it
 
 
 def _run(
     stage: Stage, index: int, identity: str, unit: WorkUnit, place: Place, store: Store, memory: Memory
 ) -> Generator[Message, None, Message | None]:
-    """Run one stage to its record; returns the message of a failure instead of raising it."""
+    """Run one stage to its record; returns the message of a failure instead of raising what the stage raises."""
     attempt = store.begin(stage, identity)
     monitor = unit.monitor if unit.monitor is not None and unit.monitor.of == stage else None
     workspace = Workspace(attempt, store.resolver(unit.identities), place.data, _device(unit), memory=memory)
@@ -101,7 +103,7 @@ def _run(
                 try:
                     metrics = next(running)
                 except StopIteration as stop:
-                    results = dict(stop.value or {})
+                    results = _numbers(stage, stop.value)
                     break
             epoch = len(read_curve(attempt))
             log.line(f"epoch {epoch} {metrics}")
@@ -120,8 +122,16 @@ def _run(
         running.close()
     log.line(f"{outcome} {results}")
     store.commit(stage, identity, unit.values[index], attempt, outcome, results, started=started, made_by=made_by(), reason=reason)
-    yield Message("committed", index)
     return None
+
+
+def _numbers(stage: Stage, results: object) -> Metrics:
+    """What a stage returned, as plain numbers by name."""
+    try:
+        return {str(name): float(value) for name, value in dict(results).items()}  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        cure = 'Return a dict of numbers, such as {"ratio": 0.5}; arrays go to workspace.keep_arrays.'
+        raise UserError(f"{type(stage).__name__}: returned {results!r} as its results ({error}). {cure}") from error
 
 
 @dataclass

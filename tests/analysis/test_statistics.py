@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -127,7 +127,8 @@ def test_methods_that_share_no_seed_are_refused():
         paired({1: 1.0}, {2: 1.0})
 
 
-@given(st.lists(st.integers(-9, 9), min_size=2, max_size=9))
+@settings(max_examples=50)
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=8))
 def test_the_sign_flip_p_counts_every_sign_vector(differences):
     total = abs(sum(differences))
     flips = [
@@ -185,6 +186,7 @@ def test_pairing_pays_by_the_correlation_of_seeds(correlation, percent):
     assert 100 * power(4, 1 / math.sqrt(2 * (1 - correlation))) == pytest.approx(percent, abs=1)
 
 
+@settings(max_examples=30)
 @given(st.floats(0.3, 5), st.floats(0.1, 3))
 def test_seeds_needed_is_the_first_n_with_enough_power(effect, sd):
     n = seeds_needed(effect, sd)

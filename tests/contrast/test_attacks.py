@@ -188,6 +188,19 @@ def test_the_robust_curve_is_monotone_below_foolbox_and_free_of_the_batch(net, i
     assert accuracy[-1] < accuracy[0]
 
 
+def test_a_sample_broken_at_a_radius_is_broken_at_every_larger_one_even_if_that_attack_overshoots():
+    x, y = torch.full((3, 1, 2, 2), 0.5), torch.zeros(3, dtype=torch.int64)
+
+    def net(x):  # errs only where the mean lies within 0.005 of 0.52
+        margin = 0.005**2 - (x.flatten(1).mean(1) - 0.52) ** 2
+        return torch.stack([torch.zeros_like(margin), margin], dim=1)
+
+    overshoot = pgd(net, x, y, torch.full((3,), 0.06), steps=1, step_size=1.0)
+    assert not overshoot.broken.any()
+    standing = robust(net, x, y, torch.tensor([0.0, 0.01, 0.02, 0.06]), steps=1, step_size=1.0)
+    assert standing.tolist() == [[True] * 3, [True] * 3, [False] * 3, [False] * 3]
+
+
 def test_l2_step_is_the_gradient_divided_by_its_length():
     net, w, x, y = binary()
     eps = torch.full((40,), 0.1, dtype=torch.float64)
