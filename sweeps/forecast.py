@@ -1,19 +1,23 @@
 """What a sweep will run, before it runs: stages by class, what is held already, how long the rest takes.
 
-Times come from records of like stages; where there are none the figure is a guess and is marked as one. An adaptive sweep
-is forecast as if nothing were pruned, so it is an upper bound.
+Times come from records of like stages; where there are none the figure is a guess and is marked as one. Candidates that
+were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others are forecast as if nothing
+were pruned, so the figures are an upper bound.
 """
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from contrast.data.dataset import Phase
 from contrast.pretrain import Pretrain
 from contrast.stage import Stage
-from sweeps.graph import HELD, Graph, Job
+from sweeps import candidate as state
+from sweeps.candidate import CandidateFiles, Saved
+from sweeps.graph import DIVERGED, HELD, Graph, Job, all_stages
 from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
-from sweeps.sweep import Run, Sweep, call_space
+from sweeps.sweep import Knob, Run, Sweep, call_space
 
 GUESS_SECONDS = {"Pretrain": 60.0, "Finetune": 2.0, "Landscape": 30.0}
 GUESS_MEASURE = 1.0
@@ -52,7 +56,8 @@ def forecast(sweep: Sweep, store: Store, searching: bool) -> Forecast:
     """Unfold every candidate over all its seeds, and the confirmation, without running anything."""
     graph = Graph(store)
     leaves: Counter[str] = Counter()
-    for number, stages in enumerate(_replicates(sweep, searching)):
+    saved = CandidateFiles(store.root, sweep.name).read()
+    for number, stages in enumerate(_replicates(sweep, searching, saved)):
         for stage in stages.values():
             reached = graph.want(stage, (number, "confirm", 0))
             leaves.update(identity for identity in reached if isinstance(graph.jobs[identity].stage, Pretrain))
@@ -60,35 +65,89 @@ def forecast(sweep: Sweep, store: Store, searching: bool) -> Forecast:
     for job in graph.jobs.values():
         by_class[type(job.stage).__name__].append(job)
     order = sorted(by_class, key=lambda name: (name not in ("Pretrain", "Untrained", "Finetune"), name != "Pretrain", name))
-    return Forecast(tuple(_row(name, by_class[name], store) for name in order), dict(sorted(leaves.items())))
+    return Forecast(tuple(_row(name, by_class[name], graph) for name in order), dict(sorted(leaves.items())))
 
 
-def _replicates(sweep: Sweep, searching: bool) -> list[dict[str, Stage]]:
-    """The stages of every replicate; the confirmed candidates are stood for by the first ones drawn."""
+@dataclass(frozen=True)
+class _Point:
+    """A candidate, drawn or to be drawn: its knobs, and what its file says, if there is one."""
+
+    knobs: dict[str, Knob]
+    saved: Saved | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it wants nothing more."""
+        return self.saved is not None and self.saved.state in (state.PRUNED, state.DIVERGED)
+
+
+def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved]) -> list[dict[str, Stage]]:
+    """The stages of every replicate."""
     found: list[dict[str, Stage]] = []
     runs: list[Run] = []
-    phase = "search" if searching else "confirm"
-    for label, arm in sweep.arm_list:
-        history: list[Told] = []
-        for index in range(sweep.trials if searching else 1):
-            point = draw(sweep, arm, index, history, phase)  # type: ignore[arg-type]
-            history.append(Told(point.knobs, point.distributions))
-            tops = [(seed, call_space(sweep, fixed(point.knobs), seed, phase, arm)) for seed in sweep.seeds]  # type: ignore[arg-type]
-            if searching and sweep.confirm is not None and index < sweep.confirm.top:
-                confirmed = [(seed, call_space(sweep, fixed(point.knobs), seed, "confirm", arm)) for seed in sweep.confirm.seeds]
-                runs += [Run(label, point.knobs, seed, stages) for seed, stages in confirmed]
-                tops += confirmed
-            elif not searching:
-                runs += [Run(label, point.knobs, seed, stages) for seed, stages in tops]
-            found += [stages for _, stages in tops]
+    for a, (label, arm) in enumerate(sweep.arm_list):
+        points = _points(sweep, a, "search" if searching else "confirm", saved)
+        confirmed = [
+            (point, seed) for point in (_best(sweep, points) if searching else points) for seed in _confirm_seeds(sweep, searching)
+        ]
+        if searching:
+            going_on = [(point, seed) for point in points if not point.over for seed in sweep.seeds]
+            found += [call_space(sweep, fixed(point.knobs), seed, "search", arm) for point, seed in going_on]
+        for point, seed in confirmed:
+            stages = call_space(sweep, fixed(point.knobs), seed, "confirm", arm)
+            found.append(stages)
+            runs.append(Run(label, point.knobs, seed, stages))
     if sweep.across is not None and runs:
         found.append(sweep.across(runs))
     return found
 
 
-def _row(name: str, jobs: list[Job], store: Store) -> ClassForecast:
-    missing = [job for job in jobs if job.state != HELD]
-    seconds = store.seconds(name)
+def _confirm_seeds(sweep: Sweep, searching: bool) -> tuple[int, ...]:
+    if not searching:
+        return sweep.seeds
+    return sweep.confirm.seeds if sweep.confirm is not None else ()
+
+
+def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved]) -> list[_Point]:
+    """The candidates of arm number `a`: those that have a file, then draws as if no result were known."""
+    label, arm = sweep.arm_list[a]
+    points: list[_Point] = []
+    history: list[Told] = []
+    for index in range(sweep.trials if phase == "search" else 1):
+        before = saved.get(index * len(sweep.arm_list) + a)
+        if before is not None and before.label == label and all(point.saved is not None for point in points):
+            trial = fixed(before.knobs)
+            call_space(sweep, trial, sweep.seeds[0], phase, arm)
+            points.append(_Point(before.knobs, before))
+            history.append(Told(dict(trial.params), dict(trial.distributions)))
+        else:
+            point = draw(sweep, arm, index, history, phase)
+            points.append(_Point(point.knobs, None))
+            history.append(Told(point.knobs, point.distributions))
+    return points
+
+
+def _best(sweep: Sweep, points: list[_Point]) -> list[_Point]:
+    """The candidates of an arm that are confirmed; until all are judged the first ones stand for them."""
+    top = sweep.confirm.top if sweep.confirm is not None else 0
+    if any(point.saved is None or point.saved.state == state.OPEN for point in points):
+        return [point for point in points if not point.over][:top]
+    sign = -1 if sweep.direction == "maximize" else 1
+    values = [
+        (sign * (point.saved.value or 0.0), i) for i, point in enumerate(points) if point.saved and point.saved.state == state.COMPLETE
+    ]
+    return [points[i] for _, i in sorted(values)[:top]]
+
+
+def _row(name: str, jobs: list[Job], graph: Graph) -> ClassForecast:
+    missing = [job for job in jobs if job.state not in (HELD, DIVERGED) and not _barred(job, graph)]
+    held = sum(job.state in (HELD, DIVERGED) for job in jobs)
+    seconds = graph.store.seconds(name)
     per_stage = sum(seconds) / len(seconds) if seconds else GUESS_SECONDS.get(name, GUESS_MEASURE)
     basis = "record" if seconds else "guess"
-    return ClassForecast(name, len(jobs), len(jobs) - len(missing), len(missing), round(per_stage * len(missing), 1), basis)
+    return ClassForecast(name, held + len(missing), held, len(missing), round(per_stage * len(missing), 1), basis)
+
+
+def _barred(job: Job, graph: Graph) -> bool:
+    """Whether something that the job needs has diverged, so that it will never run."""
+    return any(graph.jobs[graph.identity(stage)].state == DIVERGED for stage in all_stages(job.stage))

@@ -108,7 +108,7 @@ def test_more_seeds_add_steps_and_change_none(sample, fewer):
 @given(values)
 def test_means_and_intervals_follow_the_formula(sample):
     mean, half, sd = over_seeds("k", [Result(value, 5) for value in sample])
-    n, scale = len(sample), max(map(abs, sample)) + 1e-300
+    n, scale = len(sample), max(map(abs, sample)) + 1
     assert [point.step for point in mean["k"]] == list(range(1, n + 1))
     assert mean["k"][-1].value == pytest.approx(statistics.fmean(sample), abs=1e-12 * scale)
     assert (len(half["k/half"]), len(sd["k/sd"])) == (n - 1, n - 1)
