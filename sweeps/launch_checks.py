@@ -9,7 +9,7 @@ from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.resources import cores_only, parsed
 from sweeps.search import corners, fixed
-from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_test_split
+from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -58,6 +58,8 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
             for _, stages in found:
                 check(stages, phase)
                 _check_keys(sweep, label, stages)
+                if phase == "search":
+                    refuse_idle_monitor(sweep, stages)
                 built += stages.values()
                 keys |= stages
         seeds = sweep.confirm.seeds if searching and sweep.confirm is not None else sweep.seeds

@@ -28,7 +28,7 @@ Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder 
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
 Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or this process.")]
-Slots = Annotated[int, typer.Option(min=1, help="Units at once on this machine (cores given to a cluster started here).")]
+Slots = Annotated[int, typer.Option(help="Units at once on this machine (cores given to a cluster started here).")]
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -121,6 +121,8 @@ def run(
     from sweeps.results import print_summary
 
     sweep = _find(name, preset, trials, seeds)
+    if slots < 1:
+        raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
     console = _console()
     options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()))
     try:

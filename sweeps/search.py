@@ -159,7 +159,7 @@ def _ends(name: str, low: float, high: float, offered: Callable[[], FloatDistrib
     try:
         range_ = offered()
     except ValueError as error:
-        raise UserError(f"{name} = {low!r} to {high!r}: cannot be drawn from ({error}). Mend the range of this knob.") from error
+        raise UserError(f"{name} = {low!r} to {high!r}: cannot be drawn from. {error} Mend the range of this knob.") from error
     return [range_.low, range_.high]
 
 

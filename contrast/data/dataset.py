@@ -7,7 +7,7 @@ the same for all seeds, and a smaller `per_class` is contained in a larger one.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from contrast.component import Component, UserError, require
 
 Phase = Literal["search", "confirm"]
 Part = Literal["whole", "fit", "held_out", "test"]
+Kind = TypeVar("Kind", bound="Dataset")  # not typing.Self, which beartype checks in whole classes only
 RANKS_PER_CLASS = 1 << 24
 
 
@@ -57,15 +58,15 @@ class Dataset(Component):
         )
 
     @property
-    def whole(self) -> Self:
+    def whole(self: Kind) -> Kind:
         """All of the training split."""
         return replace(self, part="whole")
 
-    def fit(self, phase: Phase) -> Self:
+    def fit(self: Kind, phase: Phase) -> Kind:
         """What may be fitted on: 90 % of train in the search phase, all of train to confirm."""
         return replace(self, part="fit" if _checked(phase) == "search" else "whole")
 
-    def held_out(self, phase: Phase) -> Self:
+    def held_out(self: Kind, phase: Phase) -> Kind:
         """What is scored: the other 10 % of train in the search phase, the test split to confirm."""
         return replace(self, part="held_out" if _checked(phase) == "search" else "test")
 

@@ -6,6 +6,7 @@ are recorded in the cache folder, and images that have changed since under the s
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -42,7 +43,7 @@ def check_recorded(record: Path, name: str, split: str, digests: Digests) -> Non
             f"from, and have changed. Give the Dataset another name, or remove {record} together with those results."
         )
     merged = known | {str(c): digest for c, digest in digests.items()}
-    temporary = record.with_name(f"{record.name}.{os.getpid()}.tmp")
+    temporary = record.with_name(f"{record.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, record)
 

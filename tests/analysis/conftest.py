@@ -1,21 +1,17 @@
 """A small world for measures: Gaussian images of four classes, stages whose artefacts are put there by the test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
 from contrast.model import Artefact, Model, Net
 from contrast.stage import Stage, Workspace
-
-# Tiny problems: threads would only wait for each other.
-torch.set_num_threads(1)
-threadpool_limits(1)
 
 _PARTS = {"whole": range(0, 40), "fit": range(0, 36), "held_out": range(36, 40), "test": range(40, 60)}
 
@@ -105,6 +101,17 @@ def blobs() -> type[Blobs]:
 @pytest.fixture
 def tuned() -> type[Tuned]:
     return Tuned
+
+
+@pytest.fixture
+def spoiled() -> Callable[[Stage, str, object], None]:
+    """Checks a stage again with a field that the tests' type checker would not let through."""
+
+    def check(stage: Stage, field: str, value: object) -> None:
+        object.__setattr__(stage, field, value)
+        stage.__post_init__()
+
+    return check
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Loss surfaces against closed forms (paraboloid, affine logits, scale symmetry) and against the network unfolded."""
 
-from math import inf, isclose
+from math import inf
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from analysis import Landscape
 from analysis.geometry.directions import cosine, filter_normalised
-from analysis.geometry.landscape import grid, loss_on_rings, radius_of_rise
+from analysis.geometry.landscape import loss_on_rings
 from analysis.geometry.surface import Plane
 from contrast.component import UserError
 from contrast.encoders import SmallResNet
@@ -174,39 +174,6 @@ def test_bfloat16_is_near_and_has_the_same_centre_weights(resnet, batch):
         assert rough.loss(a, b) == pytest.approx(exact.loss(a, b), rel=2e-2)
 
 
-# Scalars of a surface
-
-
-def test_the_grid_is_symmetric_with_an_exact_middle():
-    for points in (3, 17, 51):
-        alphas = grid(points, 0.7)
-        assert alphas[points // 2] == 0
-        assert np.array_equal(alphas, -alphas[::-1])
-        assert isclose(alphas[-1], 0.7)
-
-
-def test_rings_of_a_cone_and_of_a_plane():
-    alphas = grid(101, 1.0)
-    a, b = np.meshgrid(alphas, alphas, indexing="ij")
-    radii = np.array([0.0, 0.25, 0.5, 1.0])
-    assert np.allclose(loss_on_rings(np.hypot(a, b), alphas, radii), radii[:, None], atol=2e-3)
-    rings = loss_on_rings(2 + 3 * a - b, alphas, radii)  # bilinear interpolation is exact here
-    angles = 2 * np.pi * np.arange(128) / 128
-    assert np.allclose(rings, 2 + radii[:, None] * (3 * np.cos(angles) - np.sin(angles)), atol=1e-12)
-
-
-def test_radius_of_rise_of_known_profiles():
-    radii = np.linspace(0, 1, 257)
-    cone = np.repeat(1 + 4 * radii[:, None], 128, axis=1)
-    assert radius_of_rise(cone, 1.0, 2.0) == pytest.approx(0.25, abs=1e-12)
-    bowl = np.repeat(1 + 4 * radii[:, None] ** 2, 128, axis=1)
-    assert radius_of_rise(bowl, 1.0, 2.0) == pytest.approx(0.5, abs=1e-4)
-    half = np.where(np.arange(128) < 64, cone, 1.0)  # flat on one side: censored there
-    assert radius_of_rise(half, 1.0, 2.0) == pytest.approx((0.25 + 1.0) / 2, abs=1e-12)
-    jump = np.where(radii[:, None] > 0.5, np.full((257, 128), 4.0), 1.0)
-    assert radius_of_rise(jump, 1.0, 2.0) == pytest.approx(0.5, abs=1 / 256)
-
-
 # The measure
 
 
@@ -241,7 +208,7 @@ def test_landscape_of_a_subset_is_the_landscape_of_its_images(lab, blobs, tuned,
     assert subset == pytest.approx(lab.run(Landscape(stage, on=small, points=3))[0], rel=1e-5)
 
 
-def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net):
+def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net, spoiled):
     data = blobs().held_out("confirm")
     stage = lab.put(tuned(data), conv_net.requires_grad_(False))
     assert Landscape.alone
@@ -251,9 +218,10 @@ def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net
         ({"span": 0.4}, "span"),
         ({"samples": 0}, "samples"),
         ({"ceiling": 0.0}, "ceiling"),
-        ({"precision": "fp16"}, "precision"),
     ):
         with pytest.raises(UserError, match=rf"Landscape\.{field} = "):
             Landscape(stage, on=data, **fields)
+    with pytest.raises(UserError, match=r"Landscape\.precision = 'fp16'"):
+        spoiled(Landscape(stage, on=data), "precision", "fp16")
     with pytest.raises(UserError, match=r"Landscape\.ceiling = 0\.1: must be above the loss at the centre"):
         lab.run(Landscape(stage, on=data, points=3, ceiling=0.1))

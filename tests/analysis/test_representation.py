@@ -25,9 +25,9 @@ class Noisy(Views):
     def count(self):
         return self.views
 
-    def view(self, pixels, draws):
-        noise = uniform(draws.seed, "noisy", draws.ids, pixels[0].numel(), epoch=draws.epoch, view=draws.view)
-        return pixels + self.amount * torch.from_numpy(noise).float().view_as(pixels)
+    def __call__(self, pixels, ids, seed, epoch):
+        noise = [uniform(seed, "noisy", ids, pixels[0].numel(), epoch=epoch, view=view) for view in range(self.views)]
+        return pixels[:, None] + self.amount * torch.from_numpy(np.stack(noise, 1)).float().view(len(ids), self.views, *pixels.shape[1:])
 
 
 def test_uniformity_equals_the_definition_over_all_pairs_to_1e_9():

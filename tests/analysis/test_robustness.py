@@ -78,7 +78,7 @@ def test_pgd_defaults_are_the_declared_ones(blobs, tuned):
     assert FGSM(tuned(blobs()), on=blobs()).at == 8 / 255
 
 
-def test_bad_fields_are_refused(blobs, tuned):
+def test_bad_fields_are_refused(blobs, tuned, spoiled):
     data, stage = blobs(), tuned(blobs())
     for make, field in (
         (lambda: FGSM(stage, data, eps=()), "eps"),
@@ -86,9 +86,9 @@ def test_bad_fields_are_refused(blobs, tuned):
         (lambda: FGSM(stage, data, eps=(0.0, 8 / 255, 8 / 255)), "eps"),
         (lambda: FGSM(stage, data, eps=(-1 / 255, 8 / 255)), "eps"),
         (lambda: FGSM(stage, data, eps=(0.0, 4 / 255)), "at"),
-        (lambda: FGSM(stage, data, space="lab"), "space"),
+        (lambda: spoiled(FGSM(stage, data), "space", "lab"), "space"),
         (lambda: FGSM(stage, data, samples=0), "samples"),
-        (lambda: PGD(stage, data, norm="l1"), "norm"),
+        (lambda: spoiled(PGD(stage, data), "norm", "l1"), "norm"),
         (lambda: PGD(stage, data, steps=0), "steps"),
         (lambda: PGD(stage, data, step_size=0.0), "step_size"),
         (lambda: PGD(stage, data, eps=(float("nan"),)), "eps"),

@@ -1,0 +1,68 @@
+"""What every test shares: one thread, checked shapes, and a cache of decoded images of the session's own.
+
+Each annotated function of `contrast` and `analysis` is checked as it is called: a tensor of another shape or type than
+stated fails the test that made it. Constructors are left out, since what a user gives wrongly is refused by
+`__post_init__`, with a message that tests read; that is why the hook is installed here and not by jaxtyping's pytest option.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from beartype import beartype
+from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
+
+torch.set_num_threads(1)
+threadpool_limits(1)
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # for processes that tests start
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function if function.__name__ == "__init__" else beartype(function)
+
+
+_CHECK = ModuleType("shape_check")  # the hook takes the name of a checker that can be imported
+_CHECK.checked = _checked  # type: ignore[attr-defined]
+sys.modules[_CHECK.__name__] = _CHECK
+install_import_hook(("contrast", "analysis"), f"{_CHECK.__name__}.checked")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded images are cached in the session's own folder, never in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTRAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def fresh_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes new roots. Their MLflow database has its tables and nothing else, since making them takes seconds."""
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{database}").search_experiments()
+
+    def fresh(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        shutil.copyfile(database, root / "mlflow.db")
+        return root
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def undisturbed(fresh_root: Callable[[str], Path]) -> Path:
+    """The root of a smoke quickstart that ran in this process from beginning to end."""
+    from tests.driver import SMOKE, command
+
+    root = fresh_root("undisturbed")
+    ended = command("run", *SMOKE, "--engine", "inline", "--root", root)
+    assert ended.code == 0, ended.err
+    (root / "printed.txt").write_text(ended.out, encoding="utf-8")
+    return root

@@ -1,0 +1,379 @@
+"""A user's mistake ends with one message that names field, value, rule and cure, exit code 2, before any training, with nothing lost.
+
+A row for each mistake: how the command is called, and what its message must say. Everything below the root must be as it was,
+to the byte and to the time of writing. There is no network here.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis import KNN, Accuracy
+from contrast import CIFAR100, SGD, CropViews, Dataset, Digits, Finetune, MLPHead, NTXent, Pretrain, SmallResNet
+from contrast.data import select
+from sweeps import Confirm, Sweep
+from sweeps.catalog import CATALOG
+from sweeps.lock import Lock
+from tests.driver import REPOSITORY, command, files
+
+DIGITS = Digits(per_class=20)
+
+
+@dataclass(frozen=True)
+class Toy(Dataset):
+    """Four classes, of which the files have three."""
+
+    name: ClassVar[str] = "toy"
+    shape: ClassVar[tuple[int, int, int]] = (3, 6, 6)
+    mean: ClassVar[tuple[float, ...]] = (0.5, 0.5, 0.5)
+    std: ClassVar[tuple[float, ...]] = (0.3, 0.3, 0.3)
+    class_count: ClassVar[int] = 4
+
+    def load(self, root):
+        return select(self, root)
+
+
+def trained(phase, *, data=DIGITS, temperature=0.1, depth=1, batch_size=64, seed=0):
+    return Pretrain(
+        data=data.fit(phase), encoder=SmallResNet(2), views=CropViews(), loss=NTXent(temperature), head=MLPHead(depth, out=8),
+        batch_size=batch_size, epochs=1, seed=seed, optimizer=SGD(lr=0.1),
+    )  # fmt: skip
+
+
+def measured(net, phase, data=DIGITS):
+    return {"knn": KNN(net, bank=data.fit(phase), on=data.held_out(phase))}
+
+
+def sound(trial, seed, phase):
+    return measured(trained(phase, temperature=trial.suggest_float("temperature", 0.1, 1.0), seed=seed), phase)
+
+
+def drawing(knob: Callable) -> Callable:
+    """A space that gives what `knob` draws to the pretraining."""
+    return lambda trial, seed, phase: measured(trained(phase, seed=seed, **knob(trial)), phase)
+
+
+def tuned(trial, seed, phase):
+    tune = Finetune(trained(phase, temperature=trial.suggest_float("temperature", 0.1, 1.0), seed=seed), data=DIGITS.fit(phase), seed=seed)
+    return {"accuracy": Accuracy(tune, on=DIGITS.held_out(phase))}
+
+
+def peeking(trial, seed, phase):
+    return measured(trained(phase, temperature=trial.suggest_float("temperature", 0.1, 1.0)), "confirm")
+
+
+def asked(space: Callable = sound, **declared) -> Callable[[str], Sweep]:
+    return lambda preset: Sweep("asked", space, **({"maximize": "knn"} | declared))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`says`: field, value, rule and cure as the message has them. `sweep`: another one than the catalogue's."""
+
+    called: str
+    argv: Sequence[str]
+    says: Sequence[str]
+    sweep: Callable[[str], Sweep] | None = None
+    prepare: Callable[[Path, Path], None] = field(default=lambda root, data: None)
+
+
+def empty(root, data):
+    (data / "cifar100").mkdir(parents=True)
+    (data / "cifar100" / "train-00000-of-00001.parquet").write_bytes(b"")
+
+
+def torn(root, data):
+    empty(root, data)
+    (data / "cifar100" / "train-00000-of-00001.parquet").write_bytes(b"PAR1" + bytes(1000))
+
+
+def three_classes(root, data):
+    for label in range(3):
+        folder = data / "toy" / "train" / str(label)
+        folder.mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(np.random.default_rng([label, i]).integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+
+
+def newer(root, data):
+    (root / "store" / "format.json").write_text(json.dumps({"format": 99}))
+
+
+def no_folder(root, data):
+    (root / "file").write_text("not a folder")
+
+
+SMOKE = ("run", "quickstart", "--preset", "smoke", "--engine", "inline")
+MINE = ("run", "asked", "--engine", "inline")
+CIFAR = ("run", "to_contrast", "--preset", "mini", "--engine", "inline")
+
+MISTAKES = [
+    Mistake(
+        "unknown sweep", ("run", "quickest"), ("sweep = 'quickest'", "there is no such sweep", "Choose one of quickstart, to_contrast")
+    ),
+    Mistake(
+        "unknown preset", ("run", "quickstart", "--preset", "huge"), ("--preset = 'huge'", "no such preset", "Choose one of smoke, mini")
+    ),
+    Mistake("unknown option", (*SMOKE, "--trails", "3"), ("--trails", "No such option", "--trials", "--help")),
+    Mistake("unknown command", ("runn",), ("runn", "No such command", "run", "--help")),
+    Mistake("unknown engine", ("run", "quickstart", "--engine", "spark"), ("--engine", "spark", "is not one of", "inline")),
+    Mistake("no slots", ("run", "quickstart", "--slots", "0"), ("--slots = 0", "must be at least 1", "Give the number of units")),
+    Mistake(
+        "seeds that are no numbers", (*SMOKE, "--seeds", "0,ten"), ("--seeds = '0,ten'", "must be numbers", "Write for example 0,10,20")
+    ),
+    Mistake("no seeds", (*SMOKE, "--seeds", ""), ("--seeds = ''", "must be numbers", "Write for example 0,10,20")),
+    Mistake("a seed twice", (*SMOKE, "--seeds", "0,0"), ("Sweep.seeds = (0, 0)", "must name each seed once", "Drop the repeated seed")),
+    Mistake("a negative seed", (*SMOKE, "--seeds", "-1"), ("Sweep.seeds = (-1,)", "must be 0 or above", "Use non-negative seeds")),
+    Mistake(
+        "seeds kept for confirmation",
+        (*SMOKE, "--seeds", "0,1"),
+        ("Sweep.confirm = Confirm(top=1, seeds=(1, 2))", "shares seeds with seeds=(0, 1)", "Confirm on seeds that the search did not use"),
+    ),
+    Mistake("no trials", (*SMOKE, "--trials", "0"), ("--trials = 0", "must be at least 1", "Give the number of candidates")),
+    Mistake(
+        "a temperature of 0",
+        ("one", "quickstart", "temperature=0"),
+        ("temperature = 0", "does not offer this value", "Choose a value that it"),
+    ),
+    Mistake(
+        "a temperature that is no number",
+        ("one", "quickstart", "temperature=warm"),
+        ("temperature = 'warm'", "does not offer this value", "Choose a value that it offers"),
+    ),
+    Mistake(
+        "a range that begins at a temperature of 0",
+        MINE,
+        ("NTXent.temperature = 0.0", "must be above 0", "Usual values are"),
+        asked(drawing(lambda trial: {"temperature": trial.suggest_float("temperature", 0.0, 1.0)})),
+    ),
+    Mistake(
+        "a logarithmic range that begins below 0",
+        MINE,
+        ("temperature = -0.1 to 1.0", "cannot be drawn from. `low > 0` must hold", "Mend the range"),
+        asked(drawing(lambda trial: {"temperature": trial.suggest_float("temperature", -0.1, 1.0, log=True)})),
+    ),
+    Mistake(
+        "a range the wrong way round",
+        MINE,
+        ("temperature = 1.0 to 0.1", "cannot be drawn from", "Mend the range"),
+        asked(drawing(lambda trial: {"temperature": trial.suggest_float("temperature", 1.0, 0.1)})),
+    ),
+    Mistake(
+        "a batch larger than the data",
+        MINE,
+        ("Pretrain.batch_size = 512", "is larger than the data (180 images)", "Lower batch_size or use more images"),
+        asked(drawing(lambda trial: {"batch_size": trial.suggest_categorical("batch_size", (64, 512))})),
+    ),
+    Mistake(
+        "depth out of range",
+        ("one", "quickstart", "projection_depth=9"),
+        ("projection_depth = 9", "does not offer this value", "Choose a value"),
+    ),
+    Mistake(
+        "half a layer",
+        ("one", "quickstart", "projection_depth=1.5"),
+        ("projection_depth = 1.5", "does not offer this value", "Choose a value"),
+    ),
+    Mistake(
+        "a range of depths that goes too far",
+        MINE,
+        ("MLPHead.depth = 9", "must be an integer from 0 to 4", "0 is no head"),
+        asked(drawing(lambda trial: {"depth": trial.suggest_int("depth", 0, 9)})),
+    ),
+    Mistake(
+        "a class id that the data set cannot have",
+        MINE,
+        ("Digits.classes = (3, 12)", "digits has class ids 0 to 9", "Name ids in that range"),
+        asked(lambda trial, seed, phase: measured(trained(phase, data=Digits(classes=(3, 12))), phase)),
+    ),
+    Mistake(
+        "a class id that the files lack",
+        (*MINE, "--data", "DATA"),
+        ("Toy.classes = (0, 3)", "class 3 must be in the train files of toy, which have only 0-2", "Name classes among those"),
+        asked(lambda trial, seed, phase: measured(trained(phase, data=Toy(classes=(0, 3)), batch_size=4), phase), maximize=None),
+        three_classes,
+    ),
+    Mistake(
+        "an empty data file",
+        (*CIFAR, "--data", "DATA"),
+        ("train-00000-of-00001.parquet", "is not a whole", "Get that file again"),
+        None,
+        empty,
+    ),
+    Mistake(
+        "a torn data file",
+        (*CIFAR, "--data", "DATA"),
+        ("train-00000-of-00001.parquet", "is not a whole", "Get that file again"),
+        None,
+        torn,
+    ),
+    Mistake(
+        "a data folder that is none", (*CIFAR, "--data", "nowhere"), ("data = 'nowhere'", "is not a folder", "Set CONTRAST_DATA or --data")
+    ),
+    Mistake(
+        "a data set that the folder lacks",
+        (*CIFAR, "--data", "DATA"),
+        ("data = ", "the train images of cifar100 must be in one of the places tried", "no network", "Set CONTRAST_DATA or --data"),
+    ),
+    Mistake(
+        "no data and no network",
+        CIFAR,
+        ("data is not set", "must be in one of the places tried", "no network", "Set CONTRAST_DATA or --data"),
+    ),
+    Mistake("a root that is a file", (*SMOKE, "--root", "ROOT/file"), ("--root = ", "cannot be written", "Name a folder"), None, no_folder),
+    Mistake("a root below a file", (*SMOKE, "--root", "ROOT/file/x"), ("--root = ", "cannot be written", "Name a folder"), None, no_folder),
+    Mistake(
+        "a root that takes no files", (*SMOKE, "--root", "/proc/runs"), ("--root = '/proc/runs'", "cannot be written", "Name a folder")
+    ),
+    *(
+        Mistake(
+            f"a store of a newer version, {argv[0]}",
+            argv,
+            ("--root = ", "format 99", "reads up to 1", "Update contrast-sweeps"),
+            None,
+            newer,
+        )
+        for argv in (
+            SMOKE,
+            ("one", "quickstart"),
+            ("plan", "quickstart"),
+            ("status", "quickstart"),
+            ("report", "quickstart"),
+            ("show", "00"),
+        )
+    ),
+    Mistake("no such stage", ("show", "beef"), ("beef", "names 0 stages", "Give more digits, or another --root")),
+    Mistake("an unknown knob", ("one", "quickstart", "temprature=1"), ("temprature = 1", "no such knob", "It has", "temperature")),
+    Mistake(
+        "a knob without a value",
+        ("one", "quickstart", "temperature"),
+        ("knob = 'temperature'", "must read name=value", "Write for example"),
+    ),
+    Mistake("an unknown arm", ("one", "to_contrast", "--arm", "moco"), ("--arm = 'moco'", "no such arm", "Choose one of simclr")),
+    Mistake(
+        "resources without a unit", (*SMOKE, "--resources", "Pretrain=4"), ("--resources = 'Pretrain=4'", "must read", "Write for example")
+    ),
+    Mistake(
+        "resources that are no number", (*SMOKE, "--resources", "Pretrain=cpu:1.2.3"), ("'Pretrain=cpu:1.2.3'", "must read", "Write for")
+    ),
+    Mistake(
+        "less than a core",
+        (*SMOKE, "--resources", "Pretrain=cpu:0"),
+        ("'Pretrain=cpu:0'", "needs at least one core", "Write cpu:1 or more"),
+    ),
+    Mistake(
+        "resources of a stage that is not there",
+        (*SMOKE, "--resources", "Pretrian=cpu:2"),
+        ("--resources = 'Pretrian=cpu:2'", "has no stage Pretrian", "Name one of Accuracy", "Pretrain"),
+    ),
+    Mistake("a monitor that is not there", MINE, ("Sweep.monitor = 'kn'", "no such key", "Name one of knn"), asked(monitor="kn")),
+    Mistake(
+        "a monitor that watches no pretraining",
+        MINE,
+        ("Sweep.monitor = 'accuracy'", "watches no pretraining", "Name a key whose value is a measure of one Pretrain"),
+        asked(tuned, maximize="accuracy", monitor="accuracy"),
+    ),
+    Mistake("nothing to maximize", MINE, ("Sweep.maximize = 'acc/*'", "matches none", "Name one of knn"), asked(maximize="acc/*")),
+    Mistake(
+        "nothing to minimize", MINE, ("Sweep.minimize = 'loss'", "matches none", "Name one of knn"), asked(maximize=None, minimize="loss")
+    ),
+    Mistake("no objective", MINE, ("Sweep.maximize = None", "something must be judged", "Name a key"), asked(maximize=None)),
+    Mistake("a headline of nothing", MINE, ("Sweep.headline = 'pgd'", "matches none", "Name one of knn"), asked(headline=("knn", "pgd"))),
+    Mistake(
+        "confirmation on seeds of the search",
+        MINE,
+        (
+            "Sweep.confirm = Confirm(top=1, seeds=(1, 2, 3, 4))",
+            "shares seeds with seeds=(0, 4)",
+            "Confirm on seeds that the search did not",
+        ),
+        asked(seeds=(0, 4), confirm=Confirm()),
+    ),
+    Mistake(
+        "a space that returns a list",
+        MINE,
+        ("space of sweep 'asked'", "must return a dict of stages", "got [KNN(", "Return {"),
+        asked(lambda trial, seed, phase: list(sound(trial, seed, phase).values())),
+    ),
+    Mistake(
+        "a comparison that returns a list",
+        MINE,
+        ("across of sweep 'asked'", "must return a dict of stages", "got []", "Return {"),
+        asked(confirm=Confirm(), across=lambda done: []),
+    ),
+    Mistake(
+        "the test split in a search", MINE, ("knn", "part='test'", "is a test split in phase 'search'", "Use .fit(phase)"), asked(peeking)
+    ),
+    Mistake(
+        "MLflow over an open network",
+        (*SMOKE, "--mlflow", "http://tracking.example.org:5000"),
+        ("--mlflow = 'http://tracking.example.org:5000'", "must not send results over an open network", "Use https, or a tunnel"),
+    ),
+    Mistake(
+        "MLflow nowhere", (*SMOKE, "--mlflow", "https://127.0.0.1:1"), ("--mlflow = 'https://127.0.0.1:1'", "does not answer", "Start it")
+    ),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.called.replace(" ", "-") for mistake in MISTAKES])
+def test_a_mistake_is_told_and_nothing_is_touched(mistake, tmp_path, monkeypatch):
+    monkeypatch.delenv("CONTRAST_DATA", raising=False)
+    monkeypatch.setattr("contrast.data.source.download", _no_network)
+    root, data = tmp_path / "root", tmp_path / "data"
+    (root / "store").mkdir(parents=True)
+    (root / "store" / "format.json").write_text('{"format": 1}')
+    data.mkdir()
+    mistake.prepare(root, data)
+    argv = [part.replace("ROOT", str(root)).replace("DATA", str(data)) for part in mistake.argv]
+    before = files(tmp_path)
+    known = CATALOG if mistake.sweep is None else {"asked": mistake.sweep}
+    ended = command(*argv, *([] if "--root" in argv or argv == ["runn"] else ["--root", root]), known=known)
+    told = " ".join(ended.err.replace("│", " ").split())
+    for part in mistake.says:
+        assert part in told
+    assert ended.code == 2
+    assert "Traceback" not in ended.err + ended.out
+    assert "epoch" not in ended.out
+    assert files(tmp_path) == before
+
+
+def _no_network(root, name):
+    raise OSError("no network")
+
+
+def test_a_second_driver_says_so_and_leaves(tmp_path):
+    with Lock(tmp_path / "sweeps" / "quickstart-smoke"):
+        ended = command(*SMOKE, "--root", tmp_path)
+    assert ended.code == 2
+    assert "another driver works on this sweep (pid" in ended.err
+    assert "Wait for it or end it" in ended.err
+
+
+def test_a_bad_value_at_the_top_of_a_script_is_told_like_any_other(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text("from contrast import CIFAR100\nfrom sweeps import main\nTASK = CIFAR100(classes=(100,))\n")
+    ended = subprocess.run(
+        [sys.executable, script, "run"], capture_output=True, text=True, check=False, cwd=tmp_path, env=_with_the_packages()
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: {_message(lambda: CIFAR100(classes=(100,)))}\n"
+
+
+def _message(make) -> str:
+    with pytest.raises(ValueError, match="Name ids") as raised:
+        make()
+    return str(raised.value)
+
+
+def _with_the_packages() -> dict[str, str]:
+    import os
+
+    return os.environ | {"PYTHONPATH": str(REPOSITORY)}
