@@ -8,7 +8,7 @@ the end returns its results. Whoever drives it may close it between two epochs, 
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,17 +53,15 @@ class Stage(Component):
 
 def upstream(stage: Stage) -> tuple[Stage, ...]:
     """The stages that `stage` needs: those nested in its fields, through components that are not stages, each once."""
-    found: dict[Stage, None] = {}
+    return tuple(dict.fromkeys(_nearest(stage)))
 
-    def visit(value: Component) -> None:
-        for part in nested(value):
-            if isinstance(part, Stage):
-                found[part] = None
-            else:
-                visit(part)
 
-    visit(stage)
-    return tuple(found)
+def _nearest(value: Component) -> Iterator[Stage]:
+    for part in nested(value):
+        if isinstance(part, Stage):
+            yield part
+        else:
+            yield from _nearest(part)
 
 
 class Memory:

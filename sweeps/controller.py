@@ -176,10 +176,11 @@ class Controller:
                 followers.append(other.stage)
         return followers
 
-    def _urgency(self, job: Job) -> tuple[int, bool, int, str]:
+    def _urgency(self, job: Job) -> tuple[int, bool, bool, int, int, str]:
         """Confirmation, then children of committed stages, then further seeds, then pilots; of these the shape last handed out."""
-        rank, number = min((self._rank(job, who), who[0]) for who in job.wanted)
-        return rank, self._last_shape is not None and self.resources(job.stage) != self._last_shape, number, job.fingerprint
+        rank, number, seed = min((self._rank(job, who), who[0], who[2]) for who in job.wanted)
+        other_shape = self._last_shape is not None and self.resources(job.stage) != self._last_shape
+        return rank, not job.needs, other_shape, number, seed, job.fingerprint
 
     def _rank(self, job: Job, who: Want) -> int:
         _, phase, seed = who

@@ -43,12 +43,21 @@ class Population:
         if searching and sweep.across is not None and sweep.confirm is None:
             raise UserError("Sweep.across: compares confirmed replicates, and nothing is confirmed. Give confirm=, or leave across= out.")
         self._before: dict[int, Saved] = {}
+        self._adopted = False
         arms = len(sweep.arm_list)
         for at, saved in sorted(files.read().items()):
             # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
             if at < self.trials * arms and (at < arms or at - arms in self.candidates):
                 self._readopt(saved)
         self.advance()
+        # Only now: a launch that is refused, or killed here, leaves the files as they were.
+        self._adopted = True
+        for candidate in self.candidates.values():
+            self._write(candidate)
+
+    def _write(self, candidate: Candidate) -> None:
+        if self._adopted:
+            self.files.write(candidate)
 
     @property
     def pilots(self) -> tuple[int, ...]:
@@ -59,6 +68,12 @@ class Population:
     def first_seeds(self) -> tuple[int, ...]:
         """The seeds a candidate begins with: its pilots in a search, all where nothing is searched."""
         return self.pilots if self.phase == "search" else self.sweep.seeds
+
+    def _seeds(self, phase: Phase) -> tuple[int, ...]:
+        """The seeds that the declaration has in a phase."""
+        if phase == self.phase:
+            return self.sweep.seeds
+        return self.sweep.confirm.seeds if phase == "confirm" and self.sweep.confirm is not None else ()
 
     def draw_one(self) -> bool:
         """Draw one more candidate, of the arm that has fewest; False when none may be drawn now."""
@@ -114,6 +129,9 @@ class Population:
         for seed in self.first_seeds:
             candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))
         self.check(stages, self.phase)
+        for at in saved.replicates:  # those that are wanted later only, too: nothing may run when one of them has changed
+            if at["seed"] in self._seeds(at["phase"]):
+                self._replicate(candidate, at["seed"], at["phase"])
         if saved.state == state.PRUNED:
             candidate.state, candidate.reason = state.PRUNED, saved.reason
             candidate.intermediate = {int(step): value for step, value in saved.intermediate.items()}
@@ -140,7 +158,7 @@ class Population:
             for job in self.closure(replicate):
                 if job.curve:
                     self.watch(who, job)
-        self.files.write(candidate)
+        self._write(candidate)
         for replicate in replicates:
             self.settled((candidate.number, replicate.phase, replicate.seed))
 
@@ -191,7 +209,7 @@ class Population:
             self._start(candidate, further)
         elif candidate.state == state.OPEN and settled:
             self._close(candidate, state.COMPLETE)
-        self.files.write(candidate)
+        self._write(candidate)
 
     def _close(self, candidate: Candidate, verdict: str) -> None:
         """The candidate is judged. Only a complete one has a value, so that what is shown does not depend on who was faster."""
@@ -257,7 +275,7 @@ class Population:
         candidate.reason = f"{self.sweep.monitor} was {number(candidate.intermediate[step])} at {step} % of the schedule"
         self._release(candidate, state.PRUNED)
         self._close(candidate, state.PRUNED)
-        self.files.write(candidate)
+        self._write(candidate)
         return True
 
     @property

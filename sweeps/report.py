@@ -61,7 +61,7 @@ def _search(population: Population) -> list[Section]:
             figure = slices(judged, population.sweep.objective or "", ordered.index(best[0]) if len(best) == 1 else None)
             pictures.append(Picture("knobs", figure, "The objective against each knob; seeds of the search, held-out part of train."))
     runs = _curves(population)
-    if runs:
+    if any(len(run.epochs) > 1 for run in runs):
         pictures.append(
             Picture("pretraining", curves(runs, "pretraining loss"), "Pretraining loss by epoch; of different losses, not comparable.")
         )
@@ -94,7 +94,7 @@ def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
     figure = type(drawn[0].measure).figure(drawn)
     if figure is None:
         return None
-    summary = (type(drawn[0].measure).__doc__ or "").strip().splitlines()[0]
+    summary = (type(drawn[0].measure).__doc__ or "").strip().splitlines()[0].replace("`", "")
     return Picture(family, figure, f"{family}: {summary}", data(drawn, family))
 
 

@@ -184,10 +184,10 @@ class Store:
         """A function from upstream stages to artefacts, for the workspace of a worker."""
         return Resolver(self, identities)
 
-    def seconds(self, name: str) -> list[float]:
-        """How long the finished stages of one class took."""
+    def paces(self, name: str) -> list[float]:
+        """How many seconds an epoch of each finished stage of one class took; of a stage without epochs, the whole stage."""
         records = (read_record(path) for path in sorted((self.root / "store" / name).glob("*/record.json")))
-        return [record.seconds for record in records if record is not None]
+        return [record.seconds / max(1, len(record.curve)) for record in records if record is not None]
 
     def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
         """The longest curve that an attempt at an unfinished stage has saved."""

@@ -6,8 +6,10 @@ stated fails the test that made it. Constructors are left out, since what a user
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 

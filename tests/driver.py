@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class Driver:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that run units."""
-        return [process for process in family(self.process.pid) if _title(process).startswith("ray::UnitTrainable")]
+        return [process for process in family(self.process.pid) if re.match(r"ray::\w+Trainable", title(process))]
 
     def _found(self, pattern: str) -> list[str]:
         return [line for line in self.lines if re.search(pattern, line)]
@@ -149,9 +149,10 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def _title(process: psutil.Process) -> str:
+def title(process: psutil.Process) -> str:
+    """The command line, in which a Ray worker says what it runs; empty when it is gone."""
     try:
-        return " ".join(process.cmdline())
+        return " ".join(process.cmdline()).strip()
     except psutil.Error:
         return ""
 
@@ -183,16 +184,21 @@ def epochs(root: Path) -> tuple[int, int]:
 
 def files(folder: Path) -> dict[str, tuple[int, str]]:
     """Every file below a folder: when it was written, and what it holds."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): _state(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def committed(root: Path) -> Iterator[Path]:
-    """The folders of finished stages."""
-    return (record.parent for record in sorted(root.glob("store/*/*/record.json")))
+def committed(root: Path) -> dict[str, tuple[int, str]]:
+    """The records below a root and the files that they name: when each was written, and what it holds."""
+    found = {}
+    for path in sorted(root.glob("store/*/*/record.json")):
+        record = read_record(path)
+        assert record is not None, path
+        found |= {str(one): _state(one) for one in (path, *(path.parent / record.attempt / name for name in record.files))}
+    return found
+
+
+def _state(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def tables(printed: str) -> str:

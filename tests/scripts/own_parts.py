@@ -31,6 +31,7 @@ class Attract(Loss):
 @dataclass(frozen=True)
 class ParticipationRatio(Measure):
     on: Dataset
+
     def measure(self, model, workspace):
         energy = torch.linalg.svdvals(workspace.features(model, self.on)) ** 2
         return {"ratio": float(energy.sum() ** 2 / (energy @ energy))}
@@ -39,8 +40,15 @@ class ParticipationRatio(Measure):
 def space(trial, seed, phase):
     digits = Digits(per_class=20)
     net = Pretrain(
-        data=digits.fit(phase), encoder=SmallResNet(2), views=CropViews(), loss=Attract(), head=MLPHead(1, out=8),
-        batch_size=64, epochs=1, seed=seed, optimizer=SGD(lr=0.1),
+        data=digits.fit(phase),
+        encoder=SmallResNet(2),
+        views=CropViews(),
+        loss=Attract(),
+        head=MLPHead(1, out=8),
+        batch_size=64,
+        epochs=1,
+        seed=seed,
+        optimizer=SGD(lr=0.1),
     )
     return {"participation": ParticipationRatio(net, on=digits.held_out(phase))}
 

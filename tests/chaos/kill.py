@@ -1,0 +1,119 @@
+"""`kill -9` at uniformly random times of a smoke sweep, then the same command again: `python -m tests.chaos.kill [--seed N]`.
+
+Each kill, of the driver or of a worker, has a root of its own. Held: what was committed is untouched, at most one epoch is
+computed again, and the results and the printed tables are those of a run that nobody disturbed, to the last digit.
+"""
+
+import argparse
+import random
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests import driver
+from tests.driver import SMOKE, Driver
+
+RAY = ("-m", "sweeps", "run", *SMOKE, "--slots", 2, "--root")
+Victim = Callable[[Driver], psutil.Process | None]
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What a kill did: whether it hit, what was committed then and is otherwise now, epochs computed again, what is printed now."""
+
+    hit: bool
+    held: int
+    touched: list[str]
+    repeated: int
+    printed: str
+
+
+def the_driver(run: Driver) -> psutil.Process | None:
+    """The driver, unless it has ended."""
+    return next(iter(driver.family(run.process.pid)), None)
+
+
+def a_worker(rng: random.Random) -> Victim:
+    """Any one of the workers, if there are any."""
+    return lambda run: rng.choice(found) if (found := run.workers()) else None
+
+
+def survive(root: Path, wait: Callable[[Driver], None], victim: Victim, again: Callable[[], str]) -> Survived:
+    """Start a run, wait, kill; let what is left of it end, and give the command again if it was the driver that was killed."""
+    with Driver(*RAY, root) as run:
+        wait(run)
+        workers, killed = run.workers(), victim(run)
+        if killed is not None:
+            driver.kill(killed)
+        if killed is None or killed.pid != run.process.pid:
+            before = driver.committed(root)
+            assert run.ended() == 0, run.text
+            printed = run.text
+        else:
+            run.ended()
+            assert driver.gone(workers, driver.PATIENCE), "workers outlive their driver"
+            before = driver.committed(root)
+            printed = again()
+    after = driver.committed(root)
+    computed, different = driver.epochs(root)
+    touched = [path for path in before if after.get(path) != before[path]]
+    return Survived(killed is not None, len(before), touched, computed - different, printed)
+
+
+def undisturbed(root: Path) -> tuple[str, float, float]:
+    """What a whole run prints, when its first epoch is through, and how long it takes, in seconds."""
+    started = time.monotonic()
+    with Driver(*RAY, root) as run:
+        run.wait_for(" epoch 1/")
+        first = time.monotonic() - started
+        assert run.ended() == 0, run.text
+    return run.text, first, time.monotonic() - started
+
+
+def main() -> int:
+    """Run all kills, print a line each, and say whether everything held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
+    parser.add_argument("--drivers", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=5)
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    rng = random.Random(options.seed)
+    victims = ["driver"] * options.drivers + ["worker"] * options.workers
+    rng.shuffle(victims)
+    held = True
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        whole = Path(folder, "undisturbed")
+        text, first, length = undisturbed(whole)
+        print(f"undisturbed: {length:.0f} s, the first epoch after {first:.0f} s", flush=True)
+        for number, name in enumerate(victims):
+            root = Path(folder, str(number))
+            moment = rng.uniform(0 if name == "driver" else first, length)
+            victim = the_driver if name == "driver" else a_worker(rng)
+            found = survive(root, lambda run, at=moment: time.sleep(at), victim, lambda at=root: _again(at))  # type: ignore[misc]
+            equal = driver.results(root) == driver.results(whole) and driver.tables(found.printed) == driver.tables(text)
+            good = equal and not found.touched and found.repeated <= 1
+            held = held and good
+            print(
+                f"kill {number + 1}/{len(victims)} {name} at {moment:.1f} s{'' if found.hit else ' (nothing to kill)'}: "
+                f"{len(found.touched)} of {found.held} committed files touched, {found.repeated} epochs repeated, "
+                f"results {'equal' if equal else 'DIFFER'}  {'ok' if good else 'short'}",
+                flush=True,
+            )
+    return 0 if held else 1
+
+
+def _again(root: Path) -> str:
+    with Driver(*RAY, root) as run:
+        assert run.ended() == 0, run.text
+    return run.text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""A driver killed at a random moment loses nothing that was committed and at most an epoch; `make chaos` kills ten times.
+
+The moment is a number of printed lines and a part of a second, so that it is drawn from the whole of a run on any machine. A
+worker is killed in `tests/sweeps/test_main_job.py`.
+"""
+
+import random
+import secrets
+import time
+
+import pytest
+
+from tests import driver
+from tests.chaos.kill import survive, the_driver
+from tests.driver import SMOKE, command
+
+LINES = 90  # an undisturbed run prints a few less before its tables
+
+
+@pytest.mark.ray
+@pytest.mark.slow  # a cluster, two cold workers, and the same command again
+@pytest.mark.timeout(900)
+def test_a_killed_driver_loses_nothing(fresh_root, undisturbed):
+    seed = secrets.randbelow(1 << 31)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    lines, seconds = rng.randrange(LINES), rng.uniform(0, 1)
+    root = fresh_root("killed")
+
+    def wait(run):
+        while len(run.lines) < lines and run.process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(seconds)
+
+    def again():
+        ended = command("run", *SMOKE, "--engine", "inline", "--root", root)
+        assert ended.code == 0, ended.err
+        return ended.out
+
+    found = survive(root, wait, the_driver, again)
+    print(f"killed after {lines} lines and {seconds:.2f} s, with {found.held} files committed")
+    assert found.touched == []
+    assert found.repeated <= 1
+    assert driver.results(root) == driver.results(undisturbed)
+    assert driver.tables(found.printed) == driver.tables((undisturbed / "printed.txt").read_text())
