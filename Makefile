@@ -5,13 +5,16 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: sweep test lint ui
+.PHONY: sweep test lint ui chaos
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest
+
+chaos: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos.kill
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -1,8 +1,8 @@
 """What a sweep will run, before it runs: stages by class, what is held already, how long the rest takes.
 
-Times come from the pace of recorded stages of the class, an epoch; where there are none the figure is a guess and is marked as one. Candidates that
-were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others are forecast as if nothing
-were pruned, so the figures are an upper bound.
+Times come from the pace of recorded stages of the class, an epoch; where there are none the figure is a guess and is marked
+as one. Candidates that were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others
+are forecast as if nothing were pruned, so the figures are an upper bound.
 """
 
 from collections import Counter, defaultdict

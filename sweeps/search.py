@@ -57,7 +57,7 @@ def should_prune(sweep: Sweep, history: Sequence[Told], current: Told) -> bool:
     study = _study(sweep, history, None)
     study.add_trial(_frozen(current))
     pruner = sweep.pruner or optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=30)
-    return pruner.prune(study, study.trials[-1])
+    return bool(pruner.prune(study, study.trials[-1]))  # some pruners answer in numpy
 
 
 def sampler_seed(sweep: Sweep, arm: dict[str, Any], index: int) -> int:

@@ -188,7 +188,7 @@ class UnitScheduler(schedulers.FIFOScheduler):
     """Passes reports on and stops what the controller stops."""
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bridge = bridge
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401

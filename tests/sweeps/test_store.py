@@ -261,8 +261,8 @@ def test_seconds_are_those_of_all_attempts_as_far_as_they_were_saved(store, monk
     last = store.begin(STAGE, IDENTITY)
     record = finish(store, work(last, 3), started=time.time() - 10)
     assert record.seconds == pytest.approx(110, abs=2)
-    assert store.seconds("Untrained") == [record.seconds]
-    assert store.seconds("Pretrain") == []
+    assert store.paces("Untrained") == [record.seconds / 3]
+    assert store.paces("Pretrain") == []
 
 
 def test_a_store_of_a_newer_format_is_refused_and_left_alone(store):
@@ -339,7 +339,15 @@ def written(root: Path) -> str:
         for path in attempt.iterdir():
             os.utime(path, (0, 0))
         store.commit(
-            STAGE, IDENTITY, describe(STAGE), attempt, "diverged", {"loss": 0.1}, started=1.7e9, made_by=MADE_BY, reason="the loss became nan"
+            STAGE,
+            IDENTITY,
+            describe(STAGE),
+            attempt,
+            "diverged",
+            {"loss": 0.1},
+            started=1.7e9,
+            made_by=MADE_BY,
+            reason="the loss became nan",
         )
     return (store.folder(STAGE, IDENTITY) / "record.json").read_text()
 

@@ -1,0 +1,33 @@
+"""The comparison of the catalogue from end to end, on digits: shared encoders, paired differences, and a picture of each kind."""
+
+import json
+import re
+
+import pytest
+
+from tests import driver
+from tests.driver import command
+
+FIGURES = {"accuracy": "Table 1", "flatness": "contours", "inpca": "trajectories", "progress": "progress", "fgsm": "robustness"}
+
+
+@pytest.mark.timeout(600)
+def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root):
+    root = fresh_root("comparison")
+    ended = command("run", "to_contrast", "--preset", "smoke", "--engine", "inline", "--root", root)
+    assert ended.code == 0, ended.err
+    stages = [record.stage for record in driver.records(root).values()]
+    counted = {stage: stages.count(stage) for stage in ("Pretrain", "Untrained", "Finetune", "Landscape", "InPCA")}
+    assert counted == {"Pretrain": 6, "Untrained": 2, "Finetune": 16, "Landscape": 8, "InPCA": 2}
+    assert "Differences to random, paired by seed" in ended.out
+    for method in ("simclr", "supcon", "supce"):
+        assert re.search(rf"accuracy \(mean of 2\) +{method} +.* ± .* \(2\) +\S+ ± ", ended.out)
+    page = root / "reports" / "to_contrast-smoke" / "index.html"
+    for name in FIGURES:
+        for kind in ("svg", "pdf", "png"):
+            assert (page.parent / "figures" / f"{name}.{kind}").stat().st_size > 1000
+        assert f"figures/{name}.svg" in page.read_text()
+    status = json.loads(command("status", "to_contrast", "--preset", "smoke", "--json", "--root", root).out)
+    assert status["finished"]
+    assert status["candidates"] == {"complete": 4}
+    assert status["last_launch"]["computed"] == len(stages)

@@ -1,0 +1,92 @@
+"""The README is true: its Python runs, its commands and options exist, and so do the files and folders that it names."""
+
+import re
+import runpy
+import sys
+import warnings
+
+import pytest
+import typer
+
+from sweeps.script import app
+from tests.driver import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+COMMANDS = [line.partition("#")[0].split() for language, block in BLOCKS if language == "" for line in block.splitlines()]
+INLINE = [code.split() for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL))]
+SWEEPS = typer.main.get_command(app)
+
+
+def test_there_is_something_to_keep_true():
+    assert PYTHON
+    assert len(COMMANDS) > 10
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.splitlines()[0].strip('"'))
+def test_the_python_of_the_readme_runs(block, tmp_path, fresh_root, monkeypatch):
+    short, cuts = re.subn(r"\bepochs=\d+", "epochs=1", block)
+    assert cuts
+    script = tmp_path / "readme.py"
+    script.write_text(short)
+    root = fresh_root("readme")
+    monkeypatch.setattr(sys, "argv", ["readme.py", "run", "--engine", "inline", "--trials", "1", "--seeds", "0", "--root", str(root)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not end.value.code
+    assert list(root.glob("reports/*/index.html"))
+
+
+def named():
+    """What the README calls: `make` targets, commands of ours, commands of Ray's, each with the words behind."""
+    for words in [*COMMANDS, *INLINE]:
+        for at, word in enumerate(words):
+            if word in ("make", "ray"):
+                yield word, words[at + 1 :]
+            elif (word == "sweeps" and words[at - 1] == "-m") or (word.endswith(".py") and words[at - 1] == "python"):
+                yield "sweeps", [name for name in words[at + 1 :] if name != "|" and name != "--"]
+
+
+def test_every_make_target_exists():
+    targets = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    wanted = {words[0] for tool, words in named() if tool == "make"}
+    assert {"sweep", "test", "ui"} <= wanted
+    assert wanted <= set(targets)
+
+
+def test_every_command_and_option_exists():
+    calls = [words for tool, words in named() if tool == "sweeps" and words]
+    assert {words[0] for words in calls} >= {"list", "plan", "one", "run", "status", "report", "show", "logs"}
+    for words in calls:
+        commands = [SWEEPS.commands[word] for word in words if word in SWEEPS.commands]
+        assert commands, words
+        known = {option for command in commands for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_options_in_prose_exist():
+    known = {option for command in SWEEPS.commands.values() for parameter in command.params for option in parameter.opts}
+    assert {words[0] for words in INLINE if words[0].startswith("--")} <= known
+
+
+def test_every_command_of_rays_exists():
+    with warnings.catch_warnings(action="ignore"):
+        from ray.scripts.scripts import cli as ray
+    calls = [words for tool, words in named() if tool == "ray"]
+    assert calls
+    for name, *rest in calls:
+        command = ray.commands[name]
+        if name == "job":
+            command = command.commands[rest[0]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        before = rest[: rest.index("--")] if "--" in rest else rest
+        assert {word for word in before if word.startswith("--")} <= known
+
+
+def test_everything_the_readme_points_to_exists():
+    links = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
+    folders = [words[0] for words in INLINE if re.fullmatch(r"[\w./]+/|[\w.]+\.(yaml|toml|md)|Makefile", words[0])]
+    named_here = [path for path in [*links, *folders] if not path.endswith("__init__.py")]
+    assert "contrast/" in named_here
+    assert [path for path in named_here if not (REPOSITORY / path).exists()] == []
