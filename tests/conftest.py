@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 import torch
 from beartype import beartype
+from hypothesis import settings
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 torch.set_num_threads(1)
 threadpool_limits(1)
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # for processes that tests start

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
+from matplotlib.figure import Figure
 
+from analysis.figures.files import FORMATS
 from sweeps.catalog import CATALOG
 from sweeps.script import Declared, serve
 from sweeps.store import Record, read_record
@@ -34,16 +37,33 @@ class Ended:
     err: str
 
 
-def command(*argv: object, known: Mapping[str, Declared] = CATALOG) -> Ended:
-    """`python -m sweeps ...` in this process."""
+def command(*argv: object, known: Mapping[str, Declared] = CATALOG, pictures: bool = False) -> Ended:
+    """`python -m sweeps ...` in this process; the report has empty files for pictures unless they are asked for."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    saving = contextlib.nullcontext() if pictures else without_pictures()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), saving:
         try:
             serve(dict(known), [str(part) for part in argv])
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def without_pictures() -> Iterator[None]:
+    """Reports with empty files for pictures: to draw them takes longer than a smoke sweep."""
+
+    def save(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
+        for path in paths.values():
+            path.touch()
+        return paths
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.report.write.save", save)
+        yield
 
 
 class Driver:

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from sweeps.script import app
+from tests import driver
 from tests.driver import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -32,7 +33,7 @@ def test_the_python_of_the_readme_runs(block, tmp_path, fresh_root, monkeypatch)
     script.write_text(short)
     root = fresh_root("readme")
     monkeypatch.setattr(sys, "argv", ["readme.py", "run", "--engine", "inline", "--trials", "1", "--seeds", "0", "--root", str(root)])
-    with pytest.raises(SystemExit) as end:
+    with driver.without_pictures(), pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
     assert not end.value.code
     assert list(root.glob("reports/*/index.html"))

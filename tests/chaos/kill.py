@@ -24,13 +24,12 @@ Victim = Callable[[Driver], psutil.Process | None]
 
 
 @dataclass(frozen=True)
-class Survived:
-    """What a kill did: whether it hit, what was committed then and is otherwise now, epochs computed again, what is printed now."""
+class Killed:
+    """What a kill found: whether it hit, whether it was the driver, and what was committed then; `printed` until the end of that run."""
 
     hit: bool
-    held: int
-    touched: list[str]
-    repeated: int
+    driver: bool
+    committed: dict[str, tuple[int, str]]
     printed: str
 
 
@@ -44,26 +43,32 @@ def a_worker(rng: random.Random) -> Victim:
     return lambda run: rng.choice(found) if (found := run.workers()) else None
 
 
-def survive(root: Path, wait: Callable[[Driver], None], victim: Victim, again: Callable[[], str]) -> Survived:
-    """Start a run, wait, kill; let what is left of it end, and give the command again if it was the driver that was killed."""
+def strike(root: Path, wait: Callable[[Driver], None], victim: Victim) -> Killed:
+    """Start a run, wait, kill, and let what is left of it end; a run that lost a worker must end well."""
     with Driver(*RAY, root) as run:
         wait(run)
         workers, killed = run.workers(), victim(run)
         if killed is not None:
             driver.kill(killed)
-        if killed is None or killed.pid != run.process.pid:
-            before = driver.committed(root)
-            assert run.ended() == 0, run.text
-            printed = run.text
-        else:
+        if killed is not None and killed.pid == run.process.pid:
             run.ended()
             assert driver.gone(workers, driver.PATIENCE), "workers outlive their driver"
-            before = driver.committed(root)
-            printed = again()
+            return Killed(True, True, driver.committed(root), run.text)
+        committed = driver.committed(root)
+        assert run.ended() == 0, run.text
+    return Killed(killed is not None, False, committed, run.text)
+
+
+def touched(root: Path, before: dict[str, tuple[int, str]]) -> list[str]:
+    """The committed files that are not as they were."""
     after = driver.committed(root)
+    return [path for path in before if after.get(path) != before[path]]
+
+
+def repeated(root: Path) -> int:
+    """Epochs that were computed again."""
     computed, different = driver.epochs(root)
-    touched = [path for path in before if after.get(path) != before[path]]
-    return Survived(killed is not None, len(before), touched, computed - different, printed)
+    return computed - different
 
 
 def undisturbed(root: Path) -> tuple[str, float, float]:
@@ -96,13 +101,15 @@ def main() -> int:
             root = Path(folder, str(number))
             moment = rng.uniform(0 if name == "driver" else first, length)
             victim = the_driver if name == "driver" else a_worker(rng)
-            found = survive(root, lambda run, at=moment: time.sleep(at), victim, lambda at=root: _again(at))  # type: ignore[misc]
-            equal = driver.results(root) == driver.results(whole) and driver.tables(found.printed) == driver.tables(text)
-            good = equal and not found.touched and found.repeated <= 1
+            found = strike(root, lambda run, at=moment: time.sleep(at), victim)  # type: ignore[misc]
+            printed = _again(root) if found.driver else found.printed
+            changed, twice = touched(root, found.committed), repeated(root)
+            equal = driver.results(root) == driver.results(whole) and driver.tables(printed) == driver.tables(text)
+            good = equal and not changed and twice <= 1
             held = held and good
             print(
                 f"kill {number + 1}/{len(victims)} {name} at {moment:.1f} s{'' if found.hit else ' (nothing to kill)'}: "
-                f"{len(found.touched)} of {found.held} committed files touched, {found.repeated} epochs repeated, "
+                f"{len(changed)} of {len(found.committed)} committed files touched, {twice} epochs repeated, "
                 f"results {'equal' if equal else 'DIFFER'}  {'ok' if good else 'short'}",
                 flush=True,
             )

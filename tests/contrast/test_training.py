@@ -1,247 +1,229 @@
-"""Training is a function of its stage alone: not of when it was cut off, of who watches it, or of what was measured after it.
+"""Training is a function of its value: not of where it was interrupted, of what watched it, or of what else was drawn.
 
-Runs are cut off by closing the generator after an epoch, and go on in a copy of the attempt's folder, as a new worker would.
+Networks of a few thousand weights are trained on digits, cut off after every epoch and gone on with in a new workspace;
+weights are compared bit by bit. The golden curve is the alarm for any change of results: raise the `version` of what
+changed, then freeze it anew with `python tests/contrast/test_training.py`.
 """
 
 import json
-import shutil
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from analysis import KNN
 from contrast import (
     SGD,
     Classifier,
     ContrastiveInputGradient,
-    CropFlip,
+    Cosine,
     CropViews,
     CrossEntropy,
     Digits,
     Diverged,
-    Finetune,
     GeneralizedContrastive,
     InputGradient,
     MLPHead,
     NTXent,
+    Plain,
     Pretrain,
     SmallResNet,
     SupCon,
+    SupConIn,
     Untrained,
     UserError,
     Workspace,
 )
-from contrast.model import Artefact
-from contrast.stage import extract
+from contrast.pretrain import initial_net
 from sweeps.fingerprint import fingerprint
+from tests.bench import Bench, assert_same, curve
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "curve.json"
-DATA = Digits(per_class=16)
-LOSSES = {
-    "simclr": {"loss": NTXent(0.2)},
-    "supcon": {"loss": SupCon(0.2)},
-    "generalized": {"loss": GeneralizedContrastive(0.2, 0.01, scale=64.0)},
-    "penalised": {"loss": NTXent(0.2), "penalty": ContrastiveInputGradient(0.1)},
-    "supce": {"loss": CrossEntropy(), "views": CropFlip(), "head": Classifier()},
-    "supce penalised": {"loss": CrossEntropy(), "views": CropFlip(), "head": Classifier(), "penalty": InputGradient(0.1)},
+GOLDEN = Path(__file__).parents[1] / "golden" / "curve.json"
+FROZEN = Pretrain(
+    data=Digits(per_class=40),
+    encoder=SmallResNet(4),
+    views=CropViews(),
+    loss=NTXent(0.1),
+    head=MLPHead(2, out=16),
+    batch_size=64,
+    epochs=3,
+    seed=0,
+    optimizer=SGD(lr=0.05),
+)
+DATA = Digits(per_class=9)
+SIMCLR = replace(FROZEN, data=DATA, encoder=SmallResNet(2), head=MLPHead(2, out=8), batch_size=40, epochs=4)
+SUPCE = replace(SIMCLR, views=CropViews(1), loss=CrossEntropy(), head=Classifier())
+METHODS = {
+    "SimCLR": SIMCLR,
+    "SimCLR, no head": replace(SIMCLR, head=MLPHead(0)),
+    "SupCon": replace(SIMCLR, loss=SupCon(0.1)),
+    "SupCon inside": replace(SIMCLR, loss=SupConIn(0.1)),
+    "SupCE": SUPCE,
+    "generalised": replace(SIMCLR, loss=GeneralizedContrastive(0.2, 0.1, scale=8.0)),
+    "SimCLR, penalty": replace(SIMCLR, penalty=ContrastiveInputGradient(0.1)),
+    "SupCE, penalty": replace(SUPCE, penalty=InputGradient(0.1)),
+    "SimCLR, bf16": replace(SIMCLR, precision="bf16"),
+    "SimCLR, Nesterov": replace(SIMCLR, optimizer=SGD(lr=0.05, nesterov=True)),
+    "SimCLR, no momentum": replace(SIMCLR, optimizer=SGD(lr=0.05, momentum=0.0)),
 }
 
 
-def pretraining(epochs=3, **fields):
-    values = {
-        "data": DATA,
-        "encoder": SmallResNet(2),
-        "views": CropViews(),
-        "head": MLPHead(2, out=16),
-        "batch_size": 64,
-        "epochs": epochs,
-        "seed": 0,
-        "optimizer": SGD(lr=0.1),
-        "loss": NTXent(0.2),
-    }
-    return Pretrain(**(values | fields))
-
-
-def run(stage, folder, resolve=None, epochs=None, monitor=None):
-    """Run a stage to its end, or for so many epochs; returns the curve, and the results if it ended."""
-    folder.mkdir(exist_ok=True)
-    workspace = Workspace(folder, resolve or (lambda stage: None), monitor=monitor)
-    running, curve = stage.run(workspace), []
-    while epochs is None or len(curve) < epochs:
-        try:
-            curve.append(next(running))
-        except StopIteration as stop:
-            return curve, stop.value
-    running.close()
-    return curve, None
-
-
-def weights(folder):
-    return Artefact(folder, {}).weights()
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def cut_and_resumed(stage, tmp_path, after, resolve=None):
-    run(stage, tmp_path / "cut", resolve, epochs=after)
-    resumed = tmp_path / "resumed"
-    resumed.mkdir()
-    for name in ("curve.jsonl", "state.safetensors"):
-        shutil.copyfile(tmp_path / "cut" / name, resumed / name)
-    return resumed, *run(stage, resumed, resolve)
-
-
-@pytest.mark.parametrize("after", [1, 2, 3])
-@pytest.mark.parametrize("method", LOSSES)
-def test_a_pretraining_that_was_cut_off_ends_equal_to_the_last_bit(method, after, tmp_path):
-    stage = pretraining(**LOSSES[method])
-    curve, results = run(stage, tmp_path / "whole")
-    resumed, rest, resumed_results = cut_and_resumed(stage, tmp_path, after)
-    assert rest == curve[after:]
-    assert resumed_results == results
-    assert equal(weights(resumed), weights(tmp_path / "whole"))
-    assert (resumed / "curve.jsonl").read_text() == (tmp_path / "whole" / "curve.jsonl").read_text()
-
-
 @pytest.fixture
-def pretrained(tmp_path):
-    """A pretraining's artefact, and how to find it."""
-    stage = pretraining(epochs=1)
-    run(stage, tmp_path / "encoder")
-    return stage, lambda wanted: Artefact(tmp_path / "encoder", {})
+def bench(tmp_path):
+    return Bench(tmp_path)
 
 
-@pytest.mark.parametrize("after", [1, 4])
-def test_a_fine_tuning_that_was_cut_off_ends_equal_to_the_last_bit(pretrained, after, tmp_path):
-    encoder, resolve = pretrained
-    stage = Finetune(encoder, data=DATA, seed=0, epochs=4)
-    run(stage, tmp_path / "whole", resolve)
-    resumed, *_ = cut_and_resumed(stage, tmp_path, after, resolve)
-    first, second = (Artefact(folder, {}).arrays() for folder in (tmp_path / "whole", resumed))
-    assert all(np.array_equal(first[name], second[name]) for name in first)
+@cache
+def uninterrupted(method):
+    return Bench(tempfile.mkdtemp(prefix="training-")).run(METHODS[method])
 
 
-def test_fine_tuning_leaves_the_encoder_as_it_was(pretrained, tmp_path):
-    encoder, resolve = pretrained
-    workspace = Workspace(tmp_path / "tuned", resolve)
-    net = workspace.model(encoder).net
-    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    (tmp_path / "tuned").mkdir()
-    for _ in Finetune(encoder, data=DATA, seed=0, epochs=3).run(workspace):
-        pass
-    assert equal(before, net.state_dict())
-    assert all(parameter.grad is None for parameter in net.parameters())
+@pytest.mark.parametrize("method", METHODS)
+def test_a_training_goes_on_to_the_last_bit_after_any_epoch(method, bench):
+    """Cut off after each, so that every state is gone on from."""
+    assert_same(bench.run(METHODS[method], [1] * SIMCLR.epochs), uninterrupted(method))
 
 
-def test_the_kept_trajectory_is_that_of_the_kept_heads(pretrained, tmp_path):
-    encoder, resolve = pretrained
-    stage = Finetune(encoder, data=DATA, seed=0, epochs=2)
-    run(stage, tmp_path / "tuned", resolve)
-    kept = Artefact(tmp_path / "tuned", {}).arrays()
-    workspace = Workspace(tmp_path / "tuned", lambda wanted: Artefact(tmp_path / ("tuned" if wanted == stage else "encoder"), {}))
-    features = extract(workspace.model(stage).net, DATA.load(None).pixels, torch.device("cpu"))
-    heads = zip(torch.from_numpy(kept["head_weight"]), torch.from_numpy(kept["head_bias"]), strict=True)
-    for epoch, (weight, bias) in enumerate(heads):
-        expected = torch.log_softmax(features @ weight.T + bias, -1)
-        assert torch.allclose(torch.from_numpy(kept["log_probs"][epoch]), expected, atol=1e-5)
-    assert len(kept["log_probs"]) == 3
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=4))
+def test_a_training_goes_on_to_the_last_bit_however_often_it_was_cut_off(stops):
+    with tempfile.TemporaryDirectory() as folder:
+        assert_same(Bench(folder).run(SIMCLR, stops), uninterrupted("SimCLR"))
 
 
-def test_no_linear_classifier_beats_the_convex_bound(pretrained, tmp_path):
-    encoder, resolve = pretrained
-    stage = Finetune(encoder, data=DATA, seed=0, epochs=30)
-    _, results = run(stage, tmp_path / "tuned", resolve)
-    workspace = Workspace(tmp_path / "tuned", resolve)
-    net = workspace.model(encoder).net
-    features = extract(net, DATA.load(None).pixels, torch.device("cpu")).double().numpy()
-    labels = DATA.load(None).labels
-    best = LogisticRegression(C=1e6, max_iter=2000).fit(features, labels)
-    bound = -best.predict_log_proba(features)[np.arange(len(labels)), labels].mean()
-    assert results["loss"] >= bound - 1e-4
+def test_a_line_of_the_curve_too_many_does_not_survive_a_resume(bench):
+    """A kill between the curve and the state: the epoch is computed again, and counted once."""
+    folder = bench.folder / "cut"
+    bench.begin(SIMCLR, 2, folder)
+    with open(folder / "curve.jsonl", "a") as file:
+        file.write('{"epoch": 3, "loss": 99.0}\n{"epo')
+    assert_same(bench.run(SIMCLR, folder=folder), uninterrupted("SimCLR"))
 
 
-def test_methods_of_one_seed_start_from_one_encoder(tmp_path):
-    run(Untrained(data=DATA, encoder=SmallResNet(2), seed=7), tmp_path / "untrained")
-    for name in ("simclr", "supce"):
-        still = pretraining(epochs=1, seed=7, **LOSSES[name] | {"optimizer": SGD(lr=1e-12, weight_decay=0.0)})
-        run(still, tmp_path / name)
-        for key, tensor in weights(tmp_path / "untrained").items():
-            if key.startswith("encoder.") and tensor.is_floating_point() and "running" not in key:
-                assert torch.allclose(weights(tmp_path / name)[key], tensor, atol=1e-6)
+def test_the_methods_differ_in_what_they_learn_and_not_in_where_they_start(bench):
+    start = bench.run(Untrained(data=DATA, encoder=SIMCLR.encoder, seed=0)).weights()
+    ends = {method: uninterrupted(method).weights()["encoder.stem.0.weight"] for method in METHODS}
+    for method, stage in METHODS.items():
+        initial = initial_net(stage.data, stage.encoder, stage.head, stage.seed).state_dict()
+        assert all(torch.equal(initial[name], weight) for name, weight in start.items()), method
+        assert not torch.equal(ends[method], start["encoder.stem.0.weight"]), method
+    assert len({tuple(end.flatten().tolist()) for end in ends.values()}) == len(METHODS)
+    still = replace(SIMCLR, optimizer=SGD(lr=1e-30, weight_decay=0.0), epochs=1)
+    learnt_nothing = bench.run(still).weights()
+    parameters = [name for name, _ in initial_net(DATA, SIMCLR.encoder, None, 0).named_parameters()]
+    assert all(torch.allclose(learnt_nothing[name], start[name], rtol=0, atol=1e-20) for name in parameters)
 
 
-def test_a_monitor_sees_every_twentieth_and_disturbs_nothing(tmp_path):
-    seen = []
-
-    def monitor(model):
-        seen.append(float(model.net.features(torch.rand(2, *DATA.shape, generator=torch.Generator().manual_seed(0))).sum()))
-        return {"monitor": seen[-1]}
-
-    stage = pretraining(epochs=40, data=Digits(per_class=4), batch_size=20)
-    plain, _ = run(stage, tmp_path / "plain")
-    watched, _ = run(stage, tmp_path / "watched", monitor=monitor)
-    assert len(seen) == 20
-    assert [epoch for epoch, metrics in enumerate(watched, 1) if "monitor" in metrics] == list(range(2, 41, 2))
-    assert equal(weights(tmp_path / "plain"), weights(tmp_path / "watched"))
-    assert [metrics["loss"] for metrics in plain] == [metrics["loss"] for metrics in watched]
+def test_another_seed_is_another_training(bench):
+    one, two = (bench.run(replace(SIMCLR, seed=seed, epochs=1)).weights() for seed in (0, 1))
+    assert not torch.equal(one["encoder.stem.0.weight"], two["encoder.stem.0.weight"])
 
 
-def test_a_loss_that_is_not_finite_is_a_divergence(tmp_path):
-    with pytest.raises(Diverged, match="epoch"):
-        run(pretraining(optimizer=SGD(lr=1e30)), tmp_path / "wild")
+def test_the_learning_rate_of_each_epoch_is_that_of_the_schedule():
+    expected = [Cosine(0.1).at(0.05, epoch, 4) for epoch in (1, 2, 3, 4)]
+    assert [line["lr"] for line in curve(uninterrupted("SimCLR"))] == expected
 
 
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(UserError, match=r"batch_size = 64: is larger than the data \(30 images\)"):
-        pretraining().check(lambda dataset: 30)
+@pytest.mark.parametrize(("epochs", "expected"), [(1, [1]), (4, [1, 2, 3, 4]), (45, [*range(2, 45, 2), 45])])
+def test_the_monitor_is_called_every_twentieth_of_the_schedule_and_at_the_end(bench, epochs, expected):
+    tiny = replace(SIMCLR, data=Digits(per_class=2), batch_size=20, epochs=epochs)
+    bench.run(tiny, monitor=lambda model: {"monitor": 1.0})
+    assert [line["epoch"] for line in curve(bench.done[tiny]) if "monitor" in line] == expected
 
 
-def test_a_penalty_of_weight_zero_is_none():
-    assert fingerprint(pretraining(penalty=ContrastiveInputGradient(0.0))) == fingerprint(pretraining())
+def test_a_monitor_does_not_disturb_what_it_watches(bench):
+    """Not even one that draws, trains and breaks the network that it is given."""
+
+    def vandal(model):
+        torch.manual_seed(0)
+        for weight in model.net.parameters():
+            weight.fill_(float("nan"))
+        model.net.train()(torch.zeros(2, 1, 8, 8))
+        return {"monitor": float(torch.rand(()))}
+
+    watched = bench.run(SIMCLR, [2], monitor=vandal)
+    alone = uninterrupted("SimCLR")
+    assert all(torch.equal(weight, alone.weights()[name]) for name, weight in watched.weights().items())
+    assert [{k: v for k, v in line.items() if k != "monitor"} for line in curve(watched)] == curve(alone)
 
 
-@pytest.mark.parametrize("fields", [{"penalty": InputGradient(1.0)}, {**LOSSES["supce"], "penalty": ContrastiveInputGradient(1.0)}])
-def test_a_penalty_refuses_the_other_loss(fields):
-    with pytest.raises(UserError, match="penalty"):
-        pretraining(**fields)
+def test_a_monitor_reads_the_network_of_its_epoch_and_nothing_of_it_is_remembered(bench):
+    heard = []
+
+    def knn(model):
+        heard.append(KNN(SIMCLR, on=DATA, k=5).measure(model, bench.workspace(bench.folder / "monitor"))["accuracy"])
+        return {"monitor": heard[-1]}
+
+    bench.run(SIMCLR, monitor=knn)
+    assert not bench.memory.features
+    assert len(heard) == 4
+    assert heard[-1] == bench.run(KNN(SIMCLR, on=DATA, k=5)).results["accuracy"]
+
+
+def test_half_precision_trains_another_network_and_keeps_full_weights():
+    half, full = uninterrupted("SimCLR, bf16"), uninterrupted("SimCLR")
+    assert {weight.dtype for weight in half.weights().values() if weight.is_floating_point()} == {torch.float32}
+    assert curve(half) != curve(full)
+    assert [line["loss"] for line in curve(half)] == pytest.approx([line["loss"] for line in curve(full)], rel=0.05)
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [{"views": CropFlip()}, {"head": Classifier()}, {"views": CropViews(3), "loss": GeneralizedContrastive(0.1, 0.1)}, {"batch_size": 1}],
+    "stage", [replace(SIMCLR, optimizer=SGD(lr=1e30)), replace(SUPCE, optimizer=SGD(lr=1e30))], ids=["contrast", "labels"]
 )
-def test_parts_that_do_not_fit_are_refused(fields):
-    with pytest.raises(UserError):
-        pretraining(**fields)
+def test_a_loss_that_is_not_finite_diverges_and_leaves_no_weights(bench, stage):
+    with pytest.raises(Diverged, match=r"the loss became (nan|inf) in epoch \d"):
+        bench.run(stage)
+    assert not list(bench.folder.rglob("weights.safetensors"))
 
 
-def test_bfloat16_trains_near_float32(tmp_path):
-    full, _ = run(pretraining(), tmp_path / "full")
-    half, _ = run(pretraining(precision="bf16"), tmp_path / "half")
-    assert half[-1]["loss"] != full[-1]["loss"]
-    assert half[-1]["loss"] == pytest.approx(full[-1]["loss"], rel=0.05)
+def test_a_batch_larger_than_the_data_is_refused_before_training():
+    SIMCLR.check(lambda data: 40)
+    with pytest.raises(UserError, match=r"Pretrain\.batch_size = 40: is larger than the data \(39 images\)\. Lower"):
+        SIMCLR.check(lambda data: 39)
 
 
-def golden_curve(folder):
-    curve, results = run(pretraining(encoder=SmallResNet(4)), folder)
-    return {"curve": curve, "results": results}
+def test_a_penalty_of_weight_0_is_no_penalty():
+    for stage, penalty in ((SIMCLR, ContrastiveInputGradient(0.0)), (SUPCE, InputGradient(0.0))):
+        assert replace(stage, penalty=penalty) == stage
+        assert fingerprint(replace(stage, penalty=penalty)) == fingerprint(stage)
+        assert fingerprint(replace(stage, penalty=replace(penalty, weight=1e-9))) != fingerprint(stage)
 
 
-def test_the_golden_curve_is_what_training_gives(tmp_path):
-    frozen = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    found = golden_curve(tmp_path / "golden")
-    for before, now in zip(frozen["curve"], found["curve"], strict=True):
-        assert now == pytest.approx(before, rel=1e-6)
-    assert found["results"] == pytest.approx(frozen["results"], rel=1e-6)
+REFUSED = {
+    "penalty of the other loss": (lambda: replace(SIMCLR, penalty=InputGradient(0.1)), "penalty"),
+    "the same at weight 0": (lambda: replace(SUPCE, penalty=ContrastiveInputGradient(0.0)), "penalty"),
+    "head of the other loss": (lambda: replace(SIMCLR, head=Classifier()), "head"),
+    "no classifier": (lambda: replace(SUPCE, head=MLPHead()), "head"),
+    "one view": (lambda: replace(SIMCLR, views=Plain()), "views"),
+    "batch": (lambda: replace(SIMCLR, batch_size=1), "batch_size"),
+    "epochs": (lambda: replace(SIMCLR, epochs=0), "epochs"),
+    "seed": (lambda: replace(SIMCLR, seed=-1), "seed"),
+    "precision": (lambda: replace(SIMCLR, precision="fp16"), "precision"),
+}
 
 
-if __name__ == "__main__":  # freeze the curve again after a wanted change: python tests/contrast/test_training.py
-    import tempfile
+@pytest.mark.parametrize(("make", "field"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_together_is_refused_by_field(make, field):
+    with pytest.raises(UserError, match=rf"^Pretrain\.{field} = .+: .+\. .+"):
+        make()
 
-    torch.set_num_threads(1)
+
+def frozen_curve():
     with tempfile.TemporaryDirectory() as folder:
-        GOLDEN.write_text(json.dumps(golden_curve(Path(folder) / "golden"), indent=1) + "\n", encoding="utf-8")
+        return [{"loss": line["loss"], "lr": line["lr"]} for line in FROZEN.run(Workspace(Path(folder), resolve=lambda stage: None))]
+
+
+def test_the_training_curve_is_the_frozen_one():
+    """1e-6 relative: the rounding of another processor's kernels, and nothing more."""
+    for found, expected in zip(frozen_curve(), json.loads(GOLDEN.read_text()), strict=True):
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    GOLDEN.write_text(json.dumps(frozen_curve(), indent=1) + "\n")

@@ -14,7 +14,7 @@ FIGURES = {"accuracy": "Table 1", "flatness": "contours", "inpca": "trajectories
 @pytest.mark.timeout(600)
 def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root):
     root = fresh_root("comparison")
-    ended = command("run", "to_contrast", "--preset", "smoke", "--engine", "inline", "--root", root)
+    ended = command("run", "to_contrast", "--preset", "smoke", "--engine", "inline", "--root", root, pictures=True)
     assert ended.code == 0, ended.err
     stages = [record.stage for record in driver.records(root).values()]
     counted = {stage: stages.count(stage) for stage in ("Pretrain", "Untrained", "Finetune", "Landscape", "InPCA")}

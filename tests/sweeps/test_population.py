@@ -269,10 +269,10 @@ def test_a_diverged_seed_of_the_confirmation_leaves_the_others_running(world):
 
 
 def test_an_objective_that_is_not_finite_counts_as_diverged(world):
-    sweep = searched(
-        lambda trial, seed, phase: {"score": Score(Train(trial.suggest_float("x", 0, 1), seed), bias=1e308)}, maximize="score/*"
-    )
-    population = world.launch(sweep)
+    def overflowing(trial, seed, phase):
+        return {"score": Score(Train(trial.suggest_float("x", 0, 1), seed), bias=1e308)}
+
+    population = world.launch(searched(overflowing, maximize="score/*"))
     assert {(c.state, c.value) for c in population.candidates.values()} == {("diverged", None)}
     assert "inf" in population.candidates[0].reason
 

@@ -6,6 +6,7 @@ Both scripts run at once on the cluster, each as `__main__` of a process in anot
 import runpy
 import shutil
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -20,24 +21,22 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def on_ray(cluster, fresh_root, tmp_path_factory):
-    """The root of each script, run on the cluster."""
+    """Each script's run on the cluster, started, and its root."""
     folder = tmp_path_factory.mktemp("scripts")
-    roots, runs = {}, {}
-    for name in SCRIPTS:
-        shutil.copy(REPOSITORY / "tests" / "scripts" / f"{name}.py", folder)
-        roots[name] = fresh_root(f"{name}-ray")
-        env = {name: cluster.env[name] for name in ("HOME", "RAY_AUTH_MODE")} | {"RAY_ADDRESS": cluster.address}
-        runs[name] = Driver(f"{name}.py", "run", "--root", roots[name], cwd=folder, env=env)
-    with runs["methods"], runs["own_parts"]:
-        for run in runs.values():
-            assert run.ended() == 0, run.text
-    return roots
+    env = {name: cluster.env[name] for name in ("HOME", "RAY_AUTH_MODE")} | {"RAY_ADDRESS": cluster.address}
+    with ExitStack() as runs:
+        found = {}
+        for name in SCRIPTS:
+            shutil.copy(REPOSITORY / "tests" / "scripts" / f"{name}.py", folder)
+            root = fresh_root(f"{name}-ray")
+            found[name] = runs.enter_context(Driver(f"{name}.py", "run", "--root", root, cwd=folder, env=env)), root
+        yield found
 
 
 def in_process(name, root, folder, monkeypatch):
     script = shutil.copy(REPOSITORY / "tests" / "scripts" / f"{name}.py", folder)
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "run", "--engine", "inline", "--root", str(root)])
-    with pytest.raises(SystemExit) as end:
+    with driver.without_pictures(), pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
     assert not end.value.code
 
@@ -47,13 +46,15 @@ def in_process(name, root, folder, monkeypatch):
 @pytest.mark.slow  # two drivers with two cold workers each
 @pytest.mark.timeout(900)
 def test_a_script_gives_the_same_in_process_and_on_ray(name, on_ray, fresh_root, tmp_path, monkeypatch):
-    root = fresh_root(f"{name}-inline")
-    in_process(name, root, tmp_path, monkeypatch)
-    found = driver.records(root)
+    run, there = on_ray[name]
+    here = fresh_root(f"{name}-inline")
+    in_process(name, here, tmp_path, monkeypatch)
+    assert run.ended() == 0, run.text
+    found = driver.records(here)
     stages = [record.stage for record in found.values()]
     assert {stage: stages.count(stage) for stage in SCRIPTS[name]} == SCRIPTS[name]
     assert {record.outcome for record in found.values()} == {"complete"}
-    assert driver.results(on_ray[name]) == driver.results(root)
-    assert {identity: record.value for identity, record in driver.records(on_ray[name]).items()} == {
+    assert driver.results(there) == driver.results(here)
+    assert {identity: record.value for identity, record in driver.records(there).items()} == {
         identity: record.value for identity, record in found.items()
     }

@@ -185,7 +185,7 @@ def test_knobs_given_by_hand_are_completed_by_low_ends_and_unknown_ones_refused(
     assert checked_knobs(searched(), {}, {"x": 0.7}) == {"x": 0.7, "kind": "good"}
     with pytest.raises(UserError, match=r"temperatur = 0.1: the sweep 'searched' has no such knob. It has kind, x."):
         checked_knobs(searched(), {}, {"temperatur": 0.1})
-    with pytest.raises(UserError, match="has no such knob. It has none."):
+    with pytest.raises(UserError, match=r"has no such knob\. It has none\."):
         checked_knobs(searched(lambda trial, seed, phase: {"score": Score(Train(0.5, seed))}), {}, {"x": 0.1})
 
 

@@ -3,8 +3,11 @@
 import json
 import subprocess
 import time
+from pathlib import Path
 
+import jsonschema
 import pytest
+import ray.autoscaler
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -17,8 +20,9 @@ DESCRIPTION = REPOSITORY / "ray_cluster.yaml"
 
 def test_the_cluster_file_passes_rays_schema():
     config = yaml.safe_load(DESCRIPTION.read_text())
-    validate_config(config)
-    validate_config(prepare_config(config))
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    jsonschema.validate(config, schema)
+    validate_config(prepare_config(config))  # as `ray up` does, with Ray's defaults
 
 
 def test_the_cluster_file_opens_nothing_to_the_network():

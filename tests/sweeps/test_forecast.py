@@ -1,0 +1,152 @@
+"""What the plan counts is what then runs: forecasts are compared with the records that the run leaves, class by class.
+
+Sweeps of arithmetic are planned, run and planned again; the expected times follow from records with known seconds.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import optuna
+import pytest
+
+from contrast.pretrain import Pretrain
+from sweeps import Confirm, Sweep
+from sweeps.forecast import GUESS, GUESSES, forecast
+from sweeps.store import Store, read_record
+from tests.world import Long, Score, Spread, Train, World
+
+
+@pytest.fixture
+def world():
+    with World() as opened:
+        yield opened
+
+
+def space(trial, seed, phase, kind="good"):
+    """Two of three candidates share a pretraining."""
+    net = Train({"a": 0.2, "b": 0.2, "c": 0.7}[trial.suggest_categorical("name", ["a", "b", "c"])], seed, kind=kind)
+    return {"score": Score(net), "long": Long(net)}
+
+
+def across(done):
+    return {"spread": Spread(tuple(run.stages["score"].of for run in done))}
+
+
+def every_point(seed):
+    return optuna.samplers.GridSampler({"name": ["a", "b", "c"]}, seed=seed)
+
+
+def searched(asked=space, **changes):
+    declared = {"trials": 6, "maximize": "score", "seeds": (0, 1), "confirm": Confirm(1, (7, 8)), "across": across, "open": 2}
+    return Sweep("searched", asked, **(declared | changes))
+
+
+def grid(**changes):
+    def unsearched(trial, seed, phase, x):
+        net = Train(x, seed)
+        return {"score": Score(net), "long": Long(net)}
+
+    return Sweep("grid", unsearched, **({"arms": {"x": (0.1, 0.2, 0.3)}, "seeds": (0, 1), "across": across} | changes))
+
+
+def counts(found):
+    return {row.stage: (row.needed, row.held, row.missing) for row in found.stages}
+
+
+def test_what_is_planned_for_a_grid_is_what_runs(world):
+    planned = counts(forecast(grid(), Store(world.root), searching=False))
+    assert planned == {"Long": (6, 0, 6), "Score": (6, 0, 6), "Spread": (1, 0, 1), "Train": (6, 0, 6)}
+    world.launch(grid(), searching=False)
+    assert Counter(name.partition("/")[0] for name in world.records()) == {name: row[2] for name, row in planned.items()}
+    assert counts(forecast(grid(), Store(world.root), searching=False)) == {name: (n, n, 0) for name, (n, _, _) in planned.items()}
+
+
+def test_planning_writes_nothing(world):
+    before = sorted(world.root.rglob("*"))
+    forecast(searched(), Store(world.root), searching=True)
+    assert sorted(world.root.rglob("*")) == before
+
+
+def test_a_finished_search_misses_nothing_whatever_was_drawn(world):
+    world.launch(searched())
+    found = counts(forecast(searched(), Store(world.root), searching=True))
+    records = Counter(name.partition("/")[0] for name in world.records())
+    assert found == {name: (n, n, 0) for name, n in records.items()}
+
+
+@pytest.mark.parametrize("change", [{"seeds": (0, 1, 2)}, {"confirm": Confirm(1, (7, 8, 9))}], ids=["seeds", "fresh seeds"])
+def test_of_an_extended_search_exactly_the_new_is_missing(world, change):
+    world.launch(searched())
+    before = world.records()
+    extended = replace(searched(), **change)
+    planned = counts(forecast(extended, Store(world.root), searching=True))
+    world.launch(extended)
+    new = Counter(name.partition("/")[0] for name in world.records() - before)
+    assert {name: row[2] for name, row in planned.items() if row[2]} == new
+
+
+def test_before_the_search_the_plan_is_exact_when_draws_need_no_results_and_nothing_is_pruned(world):
+    """Draws at random do not depend on results; the confirmed candidates are stood for by the first ones."""
+    distinct = {"sampler": lambda seed: optuna.samplers.RandomSampler(seed=seed), "across": None}
+
+    def continuous(trial, seed, phase):
+        net = Train(trial.suggest_float("x", 0, 1), seed)
+        return {"score": Score(net), "long": Long(net)}
+
+    sweep = searched(continuous, **distinct)
+    planned = counts(forecast(sweep, Store(world.root), searching=True))
+    world.launch(sweep)
+    assert Counter(name.partition("/")[0] for name in world.records()) == {name: row[2] for name, row in planned.items()}
+
+
+class PruneAll(optuna.pruners.BasePruner):
+    def prune(self, study, trial):
+        return trial.last_step >= 50
+
+
+def test_pruned_and_diverged_candidates_want_nothing_more(world):
+    wild = searched(lambda trial, seed, phase: space(trial, seed, phase, "wild"), across=None)
+    world.launch(wild)
+    assert all(row.missing == 0 for row in forecast(wild, Store(world.root), searching=True).stages)
+    pruned = replace(searched(across=None), name="pruned", monitor="score", pruner=PruneAll())
+    population = world.launch(pruned)
+    assert {c.state for c in population.candidates.values()} == {"pruned"}
+    assert forecast(pruned, Store(world.root), searching=True).stages == ()
+
+
+@dataclass(frozen=True)
+class Named(Train):
+    """Counts as a class of its own."""
+
+
+def test_times_come_from_the_pace_of_records_and_guesses_are_marked(world):
+    def timed(trial, seed, phase, epochs):
+        return {"score": Score(Named(0.5, seed, epochs))}
+
+    short, long = (Sweep("timed", timed, arms={"epochs": (epochs,)}, seeds=(0, 1)) for epochs in (4, 40))
+    (named, score) = forecast(short, Store(world.root), searching=False).stages
+    assert (named.basis, named.seconds, score.basis, score.seconds) == ("guess", 8 * GUESS, "guess", 2 * GUESS)
+    world.launch(short, searching=False)
+    paces = [read_record(path).seconds / 4 for path in (world.root / "store" / "Named").glob("*/record.json")]
+    (named, score) = forecast(replace(long, name="longer"), Store(world.root), searching=False).stages
+    assert (named.stage, named.missing, named.basis, score.basis) == ("Named", 2, "record", "record")
+    assert named.seconds == round(80 * sum(paces) / 2, 1)
+    assert set(GUESSES) >= {"Pretrain", "Finetune"}
+
+
+def test_sharing_says_how_many_results_hang_on_a_pretraining():
+    from sweeps.catalog.to_contrast import to_contrast
+
+    with World() as world:
+        found = forecast(to_contrast("smoke"), Store(world.root), searching=False)
+    pretrainings = next(row for row in found.stages if row.stage == Pretrain.__name__)
+    assert len(found.sharing) == pretrainings.needed
+    assert len(set(found.sharing.values())) == 1, "every method has the same tasks and measures"
+
+
+def test_the_json_form_is_the_documented_one(world):
+    found = forecast(grid(), Store(world.root), searching=False).as_json()
+    assert json.loads(json.dumps(found)) == found
+    assert set(found) == {"stages", "sharing"}
+    assert all(set(row) == {"class", "needed", "held", "missing", "seconds", "basis"} for row in found["stages"])
