@@ -28,7 +28,7 @@ from sweeps.engines.worker import Place, execute
 from sweeps.population import Population
 from sweeps.store import Store
 
-WORK: Counter = Counter()  # (stage, epoch) -> how often it was computed; a measure counts as epoch 0
+WORK: Counter = Counter()  # (stage, epoch) -> how often it was computed; a measure counts as epoch 0, and not as a monitor
 TROUBLE: dict = {}  # (class, seed, epoch) -> exceptions raised there, one a visit
 
 
@@ -84,7 +84,8 @@ class Score(Measure):
 
     def measure(self, model, workspace):
         visit(self, model.stage.seed, 0)
-        WORK[self, 0] += 1
+        if model.final:
+            WORK[self, 0] += 1
         score = self.bias - (model.stage.x - 0.3) ** 2 + 1e-3 * model.artefact.results["w"]
         return {"score": score, "twice": 2 * score}
 
