@@ -6,10 +6,8 @@ stated fails the test that made it. Constructors are left out, since what a user
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +18,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
+pytest_plugins = ("tests.runs",)
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 torch.set_num_threads(1)
@@ -43,31 +42,3 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONTRAST_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(scope="session")
-def fresh_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes new roots. Their MLflow database has its tables and nothing else, since making them takes seconds."""
-    from mlflow import MlflowClient
-
-    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{database}").search_experiments()
-
-    def fresh(name: str) -> Path:
-        root = tmp_path_factory.mktemp(name)
-        shutil.copyfile(database, root / "mlflow.db")
-        return root
-
-    return fresh
-
-
-@pytest.fixture(scope="session")
-def undisturbed(fresh_root: Callable[[str], Path]) -> Path:
-    """The root of a smoke quickstart that ran in this process from beginning to end."""
-    from tests.driver import SMOKE, command
-
-    root = fresh_root("undisturbed")
-    ended = command("run", *SMOKE, "--engine", "inline", "--root", root)
-    assert ended.code == 0, ended.err
-    (root / "printed.txt").write_text(ended.out, encoding="utf-8")
-    return root

@@ -26,6 +26,7 @@ from sweeps.store import Record, read_record
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMOKE = ("quickstart", "--preset", "smoke")
 PATIENCE = 300.0  # seconds; a machine may be slow, and only a hanging process is ended by it
+_started: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Ended:
 
 
 def command(*argv: object, known: Mapping[str, Declared] = CATALOG, pictures: bool = False) -> Ended:
-    """`python -m sweeps ...` in this process; the report has empty files for pictures unless they are asked for."""
+    """`python -m sweeps ...` in this process; pictures are drawn only if they are asked for."""
     out, err = io.StringIO(), io.StringIO()
     saving = contextlib.nullcontext() if pictures else without_pictures()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), saving:
@@ -52,7 +53,7 @@ def command(*argv: object, known: Mapping[str, Declared] = CATALOG, pictures: bo
 
 @contextlib.contextmanager
 def without_pictures() -> Iterator[None]:
-    """Reports with empty files for pictures: to draw them takes longer than a smoke sweep."""
+    """Reports with empty files for pictures, and MLflow without: to draw them takes longer than a smoke sweep."""
 
     def save(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,18 +64,19 @@ def without_pictures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.report.write.save", save)
+        patch.setattr("sweeps.picture.Picture.png", lambda self: None)
         yield
 
 
 class Driver:
     """`python ARGV` in a process of its own; a context manager that leaves no process behind. `lines` is what it printed so far."""
 
-    def __init__(self, *argv: object, cwd: Path = REPOSITORY, env: Mapping[str, str] | None = None) -> None:
-        path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    def __init__(self, *argv: object, cwd: Path = REPOSITORY, env: Mapping[str, str] = os.environ) -> None:
+        path = os.pathsep.join([str(REPOSITORY), *filter(None, [env.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, *map(str, argv)],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | dict(env or {}),
+            env=dict(env) | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,13 +85,16 @@ class Driver:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._over = False
+        self._until = contextlib.ExitStack()
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "Driver":
+        self._until.callback(self.process.wait)
+        self._until.enter_context(ended_with_the_session(self.process.pid))
         return self
 
     def __exit__(self, *_: object) -> None:
-        end(family(self.process.pid))
+        self._until.close()
 
     @property
     def text(self) -> str:
@@ -144,6 +149,23 @@ def end(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def ended_with_the_session(pid: int) -> Iterator[None]:
+    """The process and its descendants end here, or when the session does."""
+    _started.add(pid)
+    try:
+        yield
+    finally:
+        end(family(pid))
+        _started.discard(pid)
+
+
+def end_all() -> None:
+    """End whatever was started and still runs."""
+    for pid in tuple(_started):
+        end(family(pid))
 
 
 def kill(process: psutil.Process) -> None:

@@ -150,16 +150,19 @@ def _device(unit: WorkUnit) -> torch.device:
     return torch.device("cuda") if unit.resources.gpus > 0 and torch.cuda.is_available() else torch.device("cpu")
 
 
-@cache
 def made_by() -> dict[str, str]:
-    """Versions, machine and commit that a record states."""
+    """Versions, machine, threads and commit that a record states."""
+    return _installed() | {"threads": str(torch.get_num_threads())}
+
+
+@cache
+def _installed() -> dict[str, str]:
     root = Path(__file__).resolve().parents[2]
     commit = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "host": platform.node(),
-        "threads": str(torch.get_num_threads()),
         "code": package_digest(),
         "commit": commit.stdout.strip(),
     }

@@ -5,12 +5,13 @@ computed again, and the results and the printed tables are those of a run that n
 """
 
 import argparse
+import os
 import random
 import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,17 @@ class Killed:
     printed: str
 
 
+def after(lines: int, seconds: float) -> Callable[[Driver], None]:
+    """A moment: some time after so many lines were printed, or after the end. On any machine it is as far into the run."""
+
+    def wait(run: Driver) -> None:
+        while len(run.lines) < lines and run.process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(seconds)
+
+    return wait
+
+
 def the_driver(run: Driver) -> psutil.Process | None:
     """The driver, unless it has ended."""
     return next(iter(driver.family(run.process.pid)), None)
@@ -43,9 +55,9 @@ def a_worker(rng: random.Random) -> Victim:
     return lambda run: rng.choice(found) if (found := run.workers()) else None
 
 
-def strike(root: Path, wait: Callable[[Driver], None], victim: Victim) -> Killed:
+def strike(root: Path, wait: Callable[[Driver], None], victim: Victim, env: Mapping[str, str] = os.environ) -> Killed:
     """Start a run, wait, kill, and let what is left of it end; a run that lost a worker must end well."""
-    with Driver(*RAY, root) as run:
+    with Driver(*RAY, root, env=env) as run:
         wait(run)
         workers, killed = run.workers(), victim(run)
         if killed is not None:
@@ -101,7 +113,7 @@ def main() -> int:
             root = Path(folder, str(number))
             moment = rng.uniform(0 if name == "driver" else first, length)
             victim = the_driver if name == "driver" else a_worker(rng)
-            found = strike(root, lambda run, at=moment: time.sleep(at), victim)  # type: ignore[misc]
+            found = strike(root, after(0, moment), victim)
             printed = _again(root) if found.driver else found.printed
             changed, twice = touched(root, found.committed), repeated(root)
             equal = driver.results(root) == driver.results(whole) and driver.tables(printed) == driver.tables(text)

@@ -12,7 +12,8 @@ FIGURES = {"accuracy": "Table 1", "flatness": "contours", "inpca": "trajectories
 
 
 @pytest.mark.timeout(600)
-def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root):
+def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root, monkeypatch):
+    monkeypatch.setattr("sweeps.picture.Picture.png", lambda self: None)  # those of the report are enough here
     root = fresh_root("comparison")
     ended = command("run", "to_contrast", "--preset", "smoke", "--engine", "inline", "--root", root, pictures=True)
     assert ended.code == 0, ended.err

@@ -116,6 +116,20 @@ def test_idle_slots_take_seeds_before_new_candidates(world):
     assert [unit.stages[0].seed for unit in more] == [1, 2]
 
 
+def test_children_go_before_further_seeds_and_these_before_pilots(world):
+    controller = world.controller(searched(trials=3, seeds=(0, 1, 2)))
+    first, second, third = (controller.next() for _ in range(3))
+    lose(controller, third, begun=False)
+    controller.now.time += 60.0
+    run(controller, world, first)
+    long = controller.next()
+    run(controller, world, long)  # the first candidate's pilot is complete, and its further seeds are ready
+    run(controller, world, second)  # so is the second's child, and the third's pilot
+    order = [controller.next().stages[0] for _ in range(4)]
+    assert [type(stage).__name__ for stage in order] == ["Long", "Train", "Train", "Train"]
+    assert [(stage.x == first.stages[0].x, stage.seed) for stage in order[1:]] == [(True, 1), (True, 2), (False, 0)]
+
+
 def test_no_more_candidates_are_open_than_the_window(world):
     controller = world.controller(searched(trials=20, open=3))
     units = [controller.next() for _ in range(5)]
@@ -259,8 +273,13 @@ def test_a_stage_that_waits_for_its_pause_does_not_follow_in_another_unit(world)
     unit = controller.next()
     until(controller, world, unit, 7)  # Train is committed, and the first Score began
     controller.failed(unit, unit.stages[1], "infrastructure", "lost")
-    rest = controller.next()
-    assert unit.stages[1] not in rest.stages
+    taken = []
+    while (other := controller.next()) is not Signal.WAIT:
+        taken += other.stages
+    assert unit.stages[2] in taken
+    assert unit.stages[1] not in taken
+    controller.now.time += 0.5
+    assert controller.next().stages == (unit.stages[1],)
 
 
 def test_a_commit_that_comes_late_or_twice_does_no_harm(world):
@@ -319,6 +338,22 @@ def test_what_nobody_wants_any_more_is_not_begun(world):
     inline.tell(controller, unit, message)
     assert inline.tell(controller, unit, next(messages)) is Signal.STOP
     assert heard[-1] is Signal.CONTINUE
+
+
+def test_one_diverged_seed_stops_the_others_of_its_candidate(world):
+    def second_seed_diverges(trial, seed, phase):
+        return {"score": Score(Train(trial.suggest_float("x", 0, 1), seed, kind="wild" if seed == 1 else "good"))}
+
+    controller = world.controller(searched(second_seed_diverges, trials=1, seeds=(0, 1, 2)))
+    run(controller, world, controller.next())
+    wild, other = controller.next(), controller.next()
+    assert [unit.stages[0].seed for unit in (wild, other)] == [1, 2]
+    until(controller, world, other, 2)
+    run(controller, world, wild)
+    assert controller.report(other, other.stages[0], 2, {"loss": 0.0}) is Signal.STOP
+    controller.finished(other)
+    assert controller.next() is Signal.DONE
+    assert [r.state for r in controller.population.candidates[0].replicates] == ["complete", "diverged", "stopped"]
 
 
 def test_the_first_reason_to_end_is_the_one_that_is_told(world):

@@ -33,10 +33,6 @@ def across(done):
     return {"spread": Spread(tuple(run.stages["score"].of for run in done))}
 
 
-def every_point(seed):
-    return optuna.samplers.GridSampler({"name": ["a", "b", "c"]}, seed=seed)
-
-
 def searched(asked=space, **changes):
     declared = {"trials": 6, "maximize": "score", "seeds": (0, 1), "confirm": Confirm(1, (7, 8)), "across": across, "open": 2}
     return Sweep("searched", asked, **(declared | changes))

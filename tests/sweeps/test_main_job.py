@@ -9,10 +9,7 @@ import json
 import re
 import shutil
 import sqlite3
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +17,7 @@ from analysis import Uniformity
 from sweeps import main
 from sweeps.catalog import CATALOG
 from tests import driver
-from tests.driver import SMOKE, Driver, command
+from tests.driver import SMOKE, command
 
 KNOBS = {"temperature", "batch_size", "distribution_weight", "projection_depth"}
 HEADLINE = {"accuracy", "knn", "progress", "flatness", "fgsm", "pgd"}
@@ -32,49 +29,20 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A finished run: its root, what it printed, the units it handed out, and what was committed when its worker was killed."""
-
-    root: Path
-    printed: str
-    units: list[list[str]]
-    committed: dict[str, tuple[int, str]]
+@pytest.fixture(scope="module")
+def job(job_run):
+    return job_run.result()
 
 
 @pytest.fixture(scope="module")
-def job(fresh_root, request):
-    """A run through Ray whose worker was killed as soon as a pretraining had its first epoch."""
-    root = fresh_root("job")
-    with ThreadPoolExecutor(1) as beside, Driver("-m", "sweeps", "run", *SMOKE, "--slots", 2, "--root", root) as run:
-        killing = beside.submit(kill_a_worker, run, root)
-        request.getfixturevalue("undisturbed")  # runs in this process meanwhile
-        committed = killing.result()
-        assert run.ended() == 0, run.text
-    return Job(root, run.text, launched(root)["units"], committed)
+def units(job):
+    """The units that Ray was given."""
+    return launched(job.root)["units"]
 
 
-def kill_a_worker(run, root):
-    """Kill a worker that trains after the first epoch of a pretraining; returns what was committed just before."""
-    run.wait_for(r"Pretrain epoch 1/2")
-    committed = driver.committed(root)
-    driver.kill(busy(run))
-    return committed
-
-
-def busy(run):
-    """A worker that trains."""
-    until = time.monotonic() + driver.PATIENCE
-    while time.monotonic() < until:
-        found = [worker for worker in run.workers() if driver.title(worker).endswith(".train")]
-        if found:
-            return found[0]
-    raise AssertionError("no worker trains")
-
-
-def again(root, *options):
+def again(root, *options, pictures=False):
     """The same command in this process; returns what it counted."""
-    ended = command("run", *SMOKE, "--engine", "inline", "--root", root, *options)
+    ended = command("run", *SMOKE, "--engine", "inline", "--root", root, *options, pictures=pictures)
     assert ended.code == 0, ended.err
     return launched(root)
 
@@ -111,11 +79,11 @@ def test_the_driver_prints_progress_tables_best_knobs_report_and_peak_memory(job
         assert re.search(expected, job.printed), f"{expected} is not in\n{job.printed}"
 
 
-def test_every_tune_trial_is_a_training_with_its_measures_or_a_long_measure(job):
-    trainings = [sorted(unit) for unit in job.units if unit[0] in ("Pretrain", "Finetune")]
+def test_every_tune_trial_is_a_training_with_its_measures_or_a_long_measure(units):
+    trainings = [sorted(unit) for unit in units if unit[0] in ("Pretrain", "Finetune")]
     assert ["KNN", "Pretrain"] in trainings
     assert ["Accuracy", "FGSM", "Finetune", "PGD", "Progress"] in trainings
-    others = [unit for unit in job.units if unit[0] not in ("Pretrain", "Finetune")]
+    others = [unit for unit in units if unit[0] not in ("Pretrain", "Finetune")]
     rest = [unit for unit in others if unit != ["Landscape"]]  # of the unit whose worker was killed, if its training was through
     assert len(trainings) + len(rest) in (12, 13)
     assert len(rest) <= 1
@@ -163,7 +131,7 @@ def artefacts(client, run, folder=None):
 def test_a_deleted_projection_comes_back_equal_row_for_row(job):
     before = projection(job.root)
     (job.root / "mlflow.db").unlink()
-    assert again(job.root) == {"reused": 48, "computed": 0, "units": []}
+    assert again(job.root, pictures=True) == {"reused": 48, "computed": 0, "units": []}
     after = projection(job.root)
     assert after == before
     assert sum(len(rows) for rows in after.values()) > 500

@@ -18,6 +18,7 @@ from sweeps import Confirm, Sweep
 from sweeps.launch_checks import checker
 from tests.world import WORK, Long, Score, Spread, Train, World, table
 
+pytestmark = pytest.mark.filterwarnings("ignore:BruteForceSampler is experimental")
 FAST = settings(max_examples=20, deadline=None)
 turns = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 
@@ -266,6 +267,25 @@ def test_a_diverged_seed_of_the_confirmation_leaves_the_others_running(world):
     assert [r.state for r in best.of_phase("confirm")] == ["diverged", "complete"]
     (compared,) = population.across.values()
     assert [net.seed for net in compared.of] == [8]
+
+
+@pytest.mark.parametrize("kind", ["wild", "broken"])
+def test_what_compares_all_replicates_and_cannot_be_computed_does_not_hold_up_the_end(world, kind):
+    def beyond(done):
+        never = Train(0.9, 3, kind=kind)
+        return {"good": Spread((done[0].stages["score"].of,)), "never": Spread((never,)), "nor this": Score(never)}
+
+    population = world.launch(searched(across=beyond))
+    assert population.finished_all
+    states = [population.graph.jobs[population.graph.identity(stage)].state for stage in population.across.values()]
+    assert states == ["held", "waiting", "waiting"]
+
+
+def test_what_compares_all_replicates_is_refused_where_none_is_confirmed_and_when_it_is_no_stage(world):
+    with pytest.raises(UserError, match=r"Sweep\.across: compares confirmed replicates.*Give confirm="):
+        world.launch(searched(across=across, confirm=None))
+    with pytest.raises(UserError, match=r"across of sweep 'searched': must return a dict of stages"):
+        world.launch(searched(across=lambda done: [run.knobs for run in done]))
 
 
 def test_an_objective_that_is_not_finite_counts_as_diverged(world):

@@ -1,8 +1,6 @@
 """A sweep on a cluster: `ray_cluster.yaml` is one that Ray takes, and a job sent to a cluster gives the same results as anywhere."""
 
 import json
-import subprocess
-import time
 from pathlib import Path
 
 import jsonschema
@@ -12,8 +10,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests import driver
-from tests.driver import REPOSITORY, SMOKE
-from tests.sweeps.conftest import BIN
+from tests.driver import REPOSITORY
 
 DESCRIPTION = REPOSITORY / "ray_cluster.yaml"
 
@@ -35,29 +32,26 @@ def test_the_cluster_file_opens_nothing_to_the_network():
     assert "0.0.0.0" not in DESCRIPTION.read_text()
 
 
+@pytest.fixture(scope="module")
+def on_cluster(cluster_run):
+    return cluster_run.result()
+
+
 @pytest.mark.ray
-@pytest.mark.slow  # a head node, a job's driver and two cold workers
+@pytest.mark.slow  # a head node, a job's driver and a cold worker
 @pytest.mark.timeout(900)
-def test_a_submitted_job_gives_the_same_results(cluster, fresh_root, undisturbed):
-    root = fresh_root("submitted")
-    argv = ["job", "submit", "--address", cluster.dashboard, "--working-dir", ".", "--submission-id", "smoke", "--no-wait"]
-    entry = ["python", "-m", "sweeps", "run", *SMOKE, "--root", str(root)]
-    sent = subprocess.run(
-        [str(BIN / "ray"), *argv, "--", *entry], env=cluster.env, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    assert sent.returncode == 0, sent.stdout + sent.stderr
-    assert cluster.get("/api/jobs/smoke", None)[0] == 401  # without the token
-    status = json.loads(cluster.get("/api/jobs/smoke", cluster.token)[1])
-    until = time.monotonic() + driver.PATIENCE
-    while status["status"] in ("PENDING", "RUNNING") and time.monotonic() < until:
-        time.sleep(0.5)
-        status = json.loads(cluster.get("/api/jobs/smoke", cluster.token)[1])
-    printed = json.loads(cluster.get("/api/jobs/smoke/logs", cluster.token)[1])["logs"]
-    assert status["status"] == "SUCCEEDED", printed
+def test_a_submitted_job_gives_the_same_results(on_cluster, undisturbed):
+    assert on_cluster.status == "SUCCEEDED", on_cluster.printed
+    root = on_cluster.roots["submitted"]
     assert driver.results(root) == driver.results(undisturbed)
-    assert driver.tables(printed) == driver.tables((undisturbed / "printed.txt").read_text())
+    assert driver.tables(on_cluster.printed) == driver.tables((undisturbed / "printed.txt").read_text())
     units = json.loads((root / "sweeps" / "quickstart-smoke" / "launch.json").read_text())["units"]
-    assert sorted({tuple(sorted(unit)) for unit in units}) == [
-        ("Accuracy", "FGSM", "Finetune", "PGD", "Progress"), ("KNN", "Pretrain"), ("Landscape",)
-    ]  # fmt: skip
+    kinds = {tuple(sorted(unit)) for unit in units}
+    assert kinds == {("KNN", "Pretrain"), ("Accuracy", "FGSM", "Finetune", "PGD", "Progress"), ("Landscape",)}
     assert len(units) == 3 * 6
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_a_job_is_not_shown_without_the_token(on_cluster):
+    assert on_cluster.without_token == 401

@@ -1,0 +1,156 @@
+"""Runs of the command line that tests read.
+
+Those through Ray take most of a test session, and mostly wait for something. They begin with the session, as far as one of the
+chosen tests reads them, two at a time beside the tests in this process; a test waits for the one it reads.
+"""
+
+import os
+import random
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import driver, terminal
+from tests.chaos.kill import Killed, after, strike, the_driver
+from tests.cluster import head
+from tests.driver import REPOSITORY, SMOKE, Driver, command
+
+RUNS = ("killed_run", "job_run", "cluster_run", "story_run")
+SCRIPTS = ("methods", "own_parts")
+LINES = 90  # an undisturbed run prints a few less before its tables
+Fresh = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def fresh_root(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+    """Makes new roots. Their MLflow database has its tables and nothing else, since making them takes seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{database}").search_experiments()
+
+    def fresh(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        shutil.copyfile(database, root / "mlflow.db")
+        return root
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def undisturbed(fresh_root: Fresh) -> Path:
+    """The root of a smoke quickstart that ran in this process from beginning to end, with what it printed."""
+    root = fresh_root("undisturbed")
+    ended = command("run", *SMOKE, "--engine", "inline", "--root", root)
+    assert ended.code == 0, ended.err
+    (root / "printed.txt").write_text(ended.out, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runs_begin(request: pytest.FixtureRequest, _cache_of_the_session: None) -> None:
+    """Begin, in order, the runs that the chosen tests read."""
+    read = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in RUNS:
+        if name in read:
+            request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
+def beside() -> Iterator[ThreadPoolExecutor]:
+    """Where runs run; what still runs at the end of the session is ended."""
+    pool = ThreadPoolExecutor(2)
+    yield pool
+    pool.shutdown(wait=False, cancel_futures=True)
+    driver.end_all()
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A killed driver, its root, and when it was killed."""
+
+    root: Path
+    killed: Killed
+    seed: int
+    moment: tuple[int, float]
+
+
+@pytest.fixture(scope="session")
+def killed_run(beside: ThreadPoolExecutor, fresh_root: Fresh) -> "Future[Strike]":
+    """A smoke quickstart whose driver is killed at a random moment."""
+    seed = secrets.randbelow(1 << 31)
+    rng = random.Random(seed)
+    moment = rng.randrange(LINES), rng.uniform(0, 1)
+    root, env = fresh_root("killed"), dict(os.environ)
+    return beside.submit(lambda: Strike(root, strike(root, after(*moment), the_driver, env), seed, moment))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished run: its root, what it printed, and what was committed when its worker was killed."""
+
+    root: Path
+    printed: str
+    committed: dict[str, tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def job_run(beside: ThreadPoolExecutor, fresh_root: Fresh) -> "Future[Job]":
+    """A smoke quickstart whose worker is killed as soon as a pretraining has its first epoch."""
+    return beside.submit(_job, fresh_root("job"), dict(os.environ))
+
+
+def _job(root: Path, env: Mapping[str, str]) -> Job:
+    with Driver("-m", "sweeps", "run", *SMOKE, "--slots", 2, "--root", root, env=env) as run:
+        run.wait_for(r"Pretrain epoch 1/2")
+        committed = driver.committed(root)
+        until = time.monotonic() + driver.PATIENCE
+        while not (training := [worker for worker in run.workers() if driver.title(worker).endswith(".train")]):
+            assert time.monotonic() < until, "no worker trains"
+        driver.kill(training[0])
+        assert run.ended() == 0, run.text
+    return Job(root, run.text, committed)
+
+
+@dataclass(frozen=True)
+class OnCluster:
+    """What came of a submitted job and of scripts that joined a cluster: their roots, and what the dashboard says of the job."""
+
+    roots: dict[str, Path]
+    status: str
+    printed: str
+    without_token: int
+
+
+@pytest.fixture(scope="session")
+def cluster_run(beside: ThreadPoolExecutor, fresh_root: Fresh, tmp_path_factory: pytest.TempPathFactory) -> "Future[OnCluster]":
+    """A smoke quickstart sent as a job, and each script from a folder outside the package, at once on one cluster."""
+    roots = {name: fresh_root(f"{name}-on-ray") for name in ("submitted", *SCRIPTS)}
+    return beside.submit(_on_cluster, roots, tmp_path_factory.mktemp("scripts"), dict(os.environ))
+
+
+def _on_cluster(roots: dict[str, Path], folder: Path, env: Mapping[str, str]) -> OnCluster:
+    with head(env) as cluster, ExitStack() as scripts:
+        cluster.submit("smoke", "python", "-m", "sweeps", "run", *SMOKE, "--root", str(roots["submitted"]))
+        joined = dict(env) | {name: cluster.env[name] for name in ("HOME", "RAY_AUTH_MODE")} | {"RAY_ADDRESS": cluster.address}
+        runs = []
+        for name in SCRIPTS:
+            shutil.copy(REPOSITORY / "tests" / "scripts" / f"{name}.py", folder)
+            runs.append(scripts.enter_context(Driver(f"{name}.py", "run", "--root", roots[name], cwd=folder, env=joined)))
+        for run in runs:
+            assert run.ended() == 0, run.text
+        return OnCluster(roots, cluster.ended("smoke"), cluster.logs("smoke"), cluster.get("/api/jobs/smoke", None)[0])
+
+
+@pytest.fixture(scope="session")
+def story_run(beside: ThreadPoolExecutor, fresh_root: Fresh) -> "Future[terminal.Story]":
+    """A run on a terminal that is left with Ctrl-C."""
+    return beside.submit(terminal.tell, fresh_root("terminal"), dict(os.environ))

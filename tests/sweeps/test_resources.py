@@ -1,0 +1,51 @@
+"""What a unit occupies is said by class on the command line; what cannot be read is refused with an example."""
+
+import numpy as np
+import pytest
+
+from contrast import Digits, SmallResNet, Untrained, UserError
+from sweeps.memory import PeakMemory, tree_bytes
+from sweeps.resources import Resources, cores_only, parsed, with_gpus
+from tests.world import Train
+
+OTHER = Untrained(data=Digits(), encoder=SmallResNet(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("Train=gpu:1,cpu:8", Resources(8.0, 1.0)),
+        ("Train=cpu:8,gpu:0.25", Resources(8.0, 0.25)),
+        ("Train=cpu:2", Resources(2.0, 0.0)),
+        ("Train=gpu:4", Resources(1.0, 4.0)),
+    ],
+)
+def test_an_option_sets_one_class_and_leaves_the_others(option, expected):
+    assert parsed([option], cores_only)(Train(0.5, 0)) == expected
+    assert parsed([option], with_gpus)(OTHER) == with_gpus(OTHER)
+
+
+@pytest.mark.parametrize(
+    "option", ["", "Train", "Train=", "Train=8", "Train=gpu:x", "Train=gpu:1.2.3", "Train=cpu:.", "=cpu:1", "Train=tpu:1"]
+)
+def test_an_option_that_cannot_be_read_is_refused(option):
+    with pytest.raises(UserError, match=r"--resources = .*must read Class=gpu:N,cpu:N\. Write for example Pretrain=gpu:1,cpu:8"):
+        parsed([option], cores_only)
+
+
+def test_a_unit_without_a_core_is_refused():
+    with pytest.raises(UserError, match="at least one core"):
+        parsed(["Train=cpu:0"], cores_only)
+
+
+def test_on_cores_all_units_have_one_shape():
+    assert {cores_only(Train(0.5, 0)), cores_only(OTHER)} == {Resources(1.0, 0.0)}
+
+
+def test_the_peak_is_at_least_what_was_held_at_any_sample():
+    peak = PeakMemory().start()
+    before = tree_bytes()
+    held = np.ones(8_000_000)
+    during = tree_bytes()
+    assert peak.stop() >= before
+    assert during - before > 0.9 * held.nbytes
