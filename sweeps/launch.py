@@ -85,7 +85,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
-            engine, resources = _engine(options, built, display)
+            engine, resources = _engine(options, built, display, idle=population.finished_all)
             controller = Controller(population, resources=resources)
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
@@ -122,10 +122,10 @@ def _projection(population: Population, log: MlflowLog) -> Callable[[Event], Non
 
 
 def _engine(
-    options: Options, built: Sequence[Stage], display: Display
+    options: Options, built: Sequence[Stage], display: Display, *, idle: bool
 ) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
-    """The engine, started, and what its units occupy."""
-    if options.engine == "inline":
+    """The engine, started, and what its units occupy; with nothing left to run no cluster is asked for."""
+    if options.engine == "inline" or idle:
         from sweeps.engines import inline
 
         return inline.run, parsed(list(options.resources), cores_only)

@@ -29,12 +29,12 @@ def landscape(drawn: Sequence[Drawn], loss: str = "cross-entropy (nats)") -> Fig
     """The mean surface over seeds: a panel per method, tasks in rows of their own.
 
     Arrays `surface` and `clipped` [P, P], entry [i, j] at alpha = alphas[i] and beta = alphas[j], and `alphas` [P], of one
-    grid for the seeds of a method. Three panels side by side fill a column of 84 mm; several tasks with more than three
+    grid for the seeds of a method. Up to three panels side by side fill a column of 84 mm; several tasks with more than three
     methods make the figure 174 mm wide, with up to five.
     """
     groups = grouped(drawn)
     most = max(len(row) for row in groups.values())
-    columns = min(most, 3 if len(groups) == 1 or most <= 3 else 5)
+    columns = min(most, _most_columns(len(groups), most))
     rows = [(panel, chunk) for panel, row in groups.items() for chunk in _chunks(list(row.items()), columns)]
     width = COLUMN if columns <= 3 else PAGE
     side = min((width / MM - 16) / columns, 46)
@@ -54,6 +54,14 @@ def landscape(drawn: Sequence[Drawn], loss: str = "cross-entropy (nats)") -> Fig
     _colour_bar(figure, grid, filled[0], levels, loss)
     caption(figure, _words(drawn, [len(group) for row in groups.values() for group in row.values()]))
     return figure
+
+
+def _most_columns(tasks: int, methods: int) -> int:
+    if methods <= 3:
+        return 3
+    if tasks > 1:
+        return 5
+    return 2 if methods == 4 else 3  # two rows of two, not three and one
 
 
 def _chunks(row: list[tuple[str, list[Drawn]]], columns: int) -> list[list[tuple[str, list[Drawn]]]]:
