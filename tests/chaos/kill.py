@@ -110,22 +110,31 @@ def main() -> int:
         text, first, length = undisturbed(whole)
         print(f"undisturbed: {length:.0f} s, the first epoch after {first:.0f} s", flush=True)
         for number, name in enumerate(victims):
-            root = Path(folder, str(number))
-            moment = rng.uniform(0 if name == "driver" else first, length)
-            victim = the_driver if name == "driver" else a_worker(rng)
-            found = strike(root, after(0, moment), victim)
+            root, moment, found = _hit(name, rng, (first, length), Path(folder, str(number)))
             printed = _again(root) if found.driver else found.printed
             changed, twice = touched(root, found.committed), repeated(root)
             equal = driver.results(root) == driver.results(whole) and driver.tables(printed) == driver.tables(text)
             good = equal and not changed and twice <= 1
             held = held and good
             print(
-                f"kill {number + 1}/{len(victims)} {name} at {moment:.1f} s{'' if found.hit else ' (nothing to kill)'}: "
+                f"kill {number + 1}/{len(victims)} {name} at {moment:.1f} s: "
                 f"{len(changed)} of {len(found.committed)} committed files touched, {twice} epochs repeated, "
                 f"results {'equal' if equal else 'DIFFER'}  {'ok' if good else 'short'}",
                 flush=True,
             )
     return 0 if held else 1
+
+
+def _hit(name: str, rng: random.Random, times: tuple[float, float], root: Path) -> tuple[Path, float, Killed]:
+    """Kill at a random moment of a run; a moment at which there was nothing to kill is drawn again, in another root."""
+    first, length = times
+    while True:
+        moment = rng.uniform(0 if name == "driver" else first, length)
+        found = strike(root, after(0, moment), the_driver if name == "driver" else a_worker(rng))
+        if found.hit:
+            return root, moment, found
+        print(f"{name} at {moment:.1f} s: nothing to kill, drawn again", flush=True)
+        root = root.with_name(f"{root.name}+")
 
 
 def _again(root: Path) -> str:
