@@ -45,6 +45,16 @@ def after(lines: int, seconds: float) -> Callable[[Driver], None]:
     return wait
 
 
+def trained(seconds: float) -> Callable[[Driver], None]:
+    """A moment: some time after the first epoch is through, when there are workers."""
+
+    def wait(run: Driver) -> None:
+        run.wait_for(" epoch 1/")
+        time.sleep(seconds)
+
+    return wait
+
+
 def the_driver(run: Driver) -> psutil.Process | None:
     """The driver, unless it has ended."""
     return next(iter(driver.family(run.process.pid)), None)
@@ -117,7 +127,7 @@ def main() -> int:
             good = equal and not changed and twice <= 1
             held = held and good
             print(
-                f"kill {number + 1}/{len(victims)} {name} at {moment:.1f} s: "
+                f"kill {number + 1}/{len(victims)} {name} {moment:.1f} s after {'the start' if found.driver else 'the first epoch'}: "
                 f"{len(changed)} of {len(found.committed)} committed files touched, {twice} epochs repeated, "
                 f"results {'equal' if equal else 'DIFFER'}  {'ok' if good else 'short'}",
                 flush=True,
@@ -129,8 +139,12 @@ def _hit(name: str, rng: random.Random, times: tuple[float, float], root: Path) 
     """Kill at a random moment of a run; a moment at which there was nothing to kill is drawn again, in another root."""
     first, length = times
     while True:
-        moment = rng.uniform(0 if name == "driver" else first, length)
-        found = strike(root, after(0, moment), the_driver if name == "driver" else a_worker(rng))
+        if name == "driver":
+            moment = rng.uniform(0, length)
+            found = strike(root, after(0, moment), the_driver)
+        else:
+            moment = rng.uniform(0, length - first)
+            found = strike(root, trained(moment), a_worker(rng))
         if found.hit:
             return root, moment, found
         print(f"{name} at {moment:.1f} s: nothing to kill, drawn again", flush=True)
