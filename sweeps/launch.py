@@ -25,7 +25,7 @@ from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_corners, check_resources, checker, searches
+from sweeps.launch_checks import check_address, check_corners, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -69,8 +69,9 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     check = checker(options.data)
     built = check_corners(sweep, searching, check)
     check_resources(options.resources, built)
-    if options.mlflow is not None:
-        mlflow_store.check(options.mlflow)
+    mlflow_store.check(sweep.name, options.root, options.mlflow)
+    if options.engine == "ray":
+        check_address(options.address)
     store = Store.open(options.root)
     with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
@@ -85,7 +86,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
-            engine, resources = _engine(options, built, display, idle=population.finished_all)
+            engine, resources = _engine(options, built, display, idle=population.nothing_left)
             controller = Controller(population, resources=resources)
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):

@@ -1,5 +1,6 @@
 """What is checked before a sweep starts: that its stages can be built at every end of every range, and fed by the data."""
 
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -83,6 +84,18 @@ def check_resources(options: Sequence[str], built: Iterable[Stage]) -> None:
         name = option.partition("=")[0]
         if name not in known:
             raise UserError(f"--resources = {option!r}: the sweep has no stage {name}. Name one of {', '.join(known)}.")
+
+
+def check_address(address: str | None) -> None:
+    """Refuse a cluster's `host:port` at which nothing listens; Ray would try it for minutes."""
+    if address is None or address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        cure = "Give host:port of a running cluster in RAY_ADDRESS, or unset it for one on this machine."
+        raise UserError(f"RAY_ADDRESS = {address!r}: no Ray cluster answers there ({error}). {cure}") from error
 
 
 def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:

@@ -1,6 +1,7 @@
 """What came out of a sweep, as tables: candidates, confirmed results, paired differences, time by class, status."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,12 @@ def headline(population: Population) -> list[str]:
     return [key for pattern in patterns for key in matches(pattern, keys)] if patterns else keys
 
 
-def over_seeds(replicates: list[Replicate], key: str) -> Interval | None:
-    """A metric's mean and interval over complete replicates."""
+def over_seeds(replicates: list[Replicate], key: str) -> Interval | str | None:
+    """A metric's mean and interval over complete replicates, or that it is not finite in some of them."""
     values = [r.metrics[key] for r in replicates if r.state == state.COMPLETE and key in r.metrics]
+    bad = sum(not math.isfinite(value) for value in values)
+    if bad:
+        return f"not finite in {bad} of {len(values)}"
     return interval(values) if values else None
 
 
@@ -66,11 +70,12 @@ def candidates_table(population: Population) -> Table:
 
 
 def objective(population: Population, candidate: Candidate) -> Interval | None:
-    """A candidate's objective over the seeds of the search that are complete."""
+    """A candidate's objective over the seeds of the search that are complete; None if it is not finite in one of them."""
     complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
     if population.sweep.objective is None or not complete:
         return None
-    return interval([judged(population.sweep.objective, r.metrics) for r in complete])
+    values = [judged(population.sweep.objective, r.metrics) for r in complete]
+    return interval(values) if all(map(math.isfinite, values)) else None
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)
@@ -127,9 +132,10 @@ def _families(keys: list[str]) -> dict[str, list[str]]:
 
 
 def _by_seed(replicates: list[Replicate], keys: list[str]) -> dict[int, float]:
-    """The mean over `keys` of each complete replicate that has all of them, by seed."""
+    """The mean over `keys` of each complete replicate that has all of them, by seed; one that is not finite is left out."""
     complete = [r for r in replicates if r.state == state.COMPLETE and all(key in r.metrics for key in keys)]
-    return {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
+    means = {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
+    return {seed: mean for seed, mean in means.items() if math.isfinite(mean)}
 
 
 def classes_table(population: Population) -> Table:
@@ -162,7 +168,7 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
     best = population.best(1)
     return {
         "sweep": sweep.name,
-        "finished": population.finished_all,
+        "finished": population.nothing_left,
         "candidates": dict(Counter(c.state for c in population.candidates.values())),
         "planned": population.trials * len(sweep.arm_list),
         "stages": {

@@ -42,7 +42,7 @@ class Place:
 class Message:
     """What a worker tells: a stage began, an epoch is saved, a stage is committed or failed; `index` in the unit's stages.
 
-    For "failed", `text` is what happened and `cause` "user" or "exception".
+    For "failed", `text` is what happened and `cause` "user", "refused" or "exception".
     """
 
     kind: Literal["began", "epoch", "committed", "failed"]
@@ -113,7 +113,7 @@ def _run(
         log.line(f"diverged: {error}")
     except UserError as error:
         log.line(str(error))
-        return Message("failed", index, text=str(error), cause="user")
+        return Message("failed", index, text=str(error), cause="refused")
     except Exception as error:  # noqa: BLE001 (whatever a user's stage raises is that stage's failure, not the worker's)
         text = "".join(traceback.format_exception(error)[-6:])
         log.line(text)
