@@ -18,15 +18,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from contrast.component import UserError
 from contrast.model import Artefact
+from contrast.saved import CURVE, STATE, first_lines, read_saved, saved_epoch
 from contrast.stage import Metrics, Stage
 from sweeps.fingerprint import fingerprint
 
 FORMAT = 1
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Store:
         folder = self.folder(stage, identity)
         attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
         attempt.mkdir(parents=True)
-        saved = sorted(((_saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
+        saved = sorted(((saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
         for epoch, _, old in saved:
             if epoch > 0 and _copied_state(old, attempt):
                 break
@@ -171,12 +169,13 @@ class Store:
         except FileExistsError:
             standing = self.held(stage, identity)
             if standing is not None:
+                _remove_states(folder)
                 return standing
             os.link(temporary, folder / "record.json")
         finally:
             temporary.unlink()
         _sync(folder)
-        (attempt / STATE).unlink(missing_ok=True)  # only now: a kill before the record stands must not lose the training
+        _remove_states(folder)  # only now: a kill before the record stands must not lose the training
         self._known[identity] = record
         return record
 
@@ -275,25 +274,29 @@ def _seconds_saved(attempt: Path) -> float:
     return max(0.0, curve.stat().st_mtime - _began(attempt)) if curve.exists() else 0.0
 
 
-def _saved_epoch(attempt: Path) -> int:
-    """The epoch up to which an attempt can be continued; 0 if it has no sound state."""
-    try:
-        with safe_open(attempt / STATE, framework="pt") as file:
-            epoch = int(file.metadata()["epoch"])
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
-        return 0
-    return epoch if len(read_curve(attempt)) >= epoch else 0
+def _remove_states(folder: Path) -> None:
+    """Remove the training states of all attempts at a finished stage; one of them that still runs needs its own no more."""
+    for attempt in _attempts(folder):
+        with contextlib.suppress(OSError):  # the record stands, whatever lies there in a state's place
+            (attempt / STATE).unlink(missing_ok=True)
 
 
 def _copied_state(old: Path, attempt: Path) -> bool:
-    """Copy the training state of an earlier attempt; False when it was committed meanwhile, which removes its state."""
+    """Copy the training state of an earlier attempt; False when it is not sound, or was committed meanwhile, which removes it.
+
+    The state first: who saves another epoch meanwhile adds a line to the curve, and lines beyond the state's epoch are cut.
+    """
     try:
-        for name in ("curve.jsonl", STATE):
-            shutil.copyfile(old / name, attempt / name)
-    except FileNotFoundError:
-        (attempt / "curve.jsonl").unlink(missing_ok=True)
-        return False
-    return True
+        shutil.copyfile(old / STATE, attempt / STATE)
+        lines = first_lines(old / CURVE, saved_epoch(attempt))
+        (attempt / CURVE).write_bytes(b"".join(line + b"\n" for line in lines))
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        lines = []
+    if lines and read_saved(attempt)[0]:
+        return True
+    for name in (CURVE, STATE):
+        (attempt / name).unlink(missing_ok=True)
+    return False
 
 
 def _digest(path: Path) -> str:
