@@ -5,6 +5,7 @@ it whole. Results are not taken from it: they are read from the store by fingerp
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,11 @@ class Saved:
 
 
 class CandidateFiles:
-    """The candidates of one sweep on disk."""
+    """The candidates of one sweep on disk. `check` raises when this process may not write them any more."""
 
-    def __init__(self, root: Path, sweep: str) -> None:
+    def __init__(self, root: Path, sweep: str, check: Callable[[], None] = lambda: None) -> None:
         self.folder = root / "sweeps" / sweep / "candidates"
+        self.check = check
 
     def read(self) -> dict[int, Saved]:
         """All saved candidates by number."""
@@ -109,6 +111,7 @@ class CandidateFiles:
 
     def write(self, candidate: Candidate) -> None:
         """Replace the file of one candidate."""
+        self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         replicates = [
             {"seed": r.seed, "phase": r.phase, "state": r.state, "stages": r.fingerprints, "metrics": r.metrics, "reason": r.reason}

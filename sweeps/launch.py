@@ -72,16 +72,17 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     if options.mlflow is not None:
         mlflow_store.check(options.mlflow)
     store = Store.open(options.root)
-    with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
+    with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
         listeners: list[Callable[[Event], None]] = [display.event]
 
         def emit(event: Event) -> None:
+            lock.check()  # whoever hears this would write
             for listener in listeners:
                 listener(event)
 
         with display:
-            files = CandidateFiles(options.root, sweep.name)
+            files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
@@ -90,6 +91,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
                 engine(controller, Place(options.root.resolve(), options.data))
+                lock.check()
                 save_launch(controller, options.root)
                 page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
