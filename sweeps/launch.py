@@ -25,7 +25,7 @@ from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_corners, check_resources, checker, searches
+from sweeps.launch_checks import check_corners, check_folders, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -72,6 +72,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     if options.mlflow is not None:
         mlflow_store.check(options.mlflow)
     store = Store.open(options.root)
+    check_folders(options.root, sweep.name)
     with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
         listeners: list[Callable[[Event], None]] = [display.event]
@@ -181,8 +182,9 @@ def _quiet(options: Options, sweep: Sweep) -> Iterator[Console | None]:
         try:
             yield Console(file=terminal)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):  # on a full disk, too, the terminal must be given back
+                    stream.flush()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
             os.close(saved[0])

@@ -69,7 +69,10 @@ def _unhurried(database: Path) -> None:
 
 def check(address: str) -> None:
     """Raise `UserError` unless the address is a SQLite database or an empty place for one, or a server that may be used and answers."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise UserError(f"--mlflow = {address!r}: is no address ({error}). Write https://host:port or sqlite:////path.") from error
     if parts.username is not None or parts.password is not None:
         cure = "Leave them out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         raise UserError(f"--mlflow = {parts.scheme}://...@{parts.hostname}: must not carry a name or a password. {cure}")
@@ -88,6 +91,8 @@ def _check_database(address: str) -> None:
     path = Path(address.removeprefix("sqlite:///"))
     if not address.startswith("sqlite:///") or not path.name:
         raise UserError(f"--mlflow = {address!r}: must name a file. Write sqlite:////absolute/path/mlflow.db.")
+    if path.is_dir():
+        raise UserError(f"--mlflow = {address!r}: is a folder, not a SQLite database. Move it away: all runs are sent again.")
     if path.exists() and path.stat().st_size > 0:
         with open(path, "rb") as file:
             sound = file.read(len(_HEADER)) == _HEADER
