@@ -25,7 +25,7 @@ from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_address, check_corners, check_resources, checker, searches
+from sweeps.launch_checks import check_address, check_corners, check_folders, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -73,16 +73,18 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     if options.engine == "ray":
         check_address(options.address)
     store = Store.open(options.root)
-    with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
+    check_folders(options.root, sweep.name)
+    with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
         listeners: list[Callable[[Event], None]] = [display.event]
 
         def emit(event: Event) -> None:
+            lock.check()  # whoever hears this would write
             for listener in listeners:
                 listener(event)
 
         with display:
-            files = CandidateFiles(options.root, sweep.name)
+            files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
@@ -91,6 +93,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
                 engine(controller, Place(options.root.resolve(), options.data))
+                lock.check()
                 save_launch(controller, options.root)
                 page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
@@ -180,8 +183,9 @@ def _quiet(options: Options, sweep: Sweep) -> Iterator[Console | None]:
         try:
             yield Console(file=terminal)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):  # on a full disk, too, the terminal must be given back
+                    stream.flush()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
             os.close(saved[0])

@@ -98,6 +98,13 @@ def check_address(address: str | None) -> None:
         raise UserError(f"RAY_ADDRESS = {address!r}: no Ray cluster answers there ({error}). {cure}") from error
 
 
+def check_folders(root: Path, sweep: str) -> None:
+    """Refuse a file where the run will want a folder, which it would find only at the end."""
+    for path in (root / "sweeps", root / "sweeps" / sweep, root / "reports", root / "reports" / sweep, root / "mlartifacts"):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path}: must be a folder, and is a file. Move it away, or name another --root.")
+
+
 def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:
     of = f" of arm {label!r}" if label else ""
     if sweep.monitor is not None and sweep.monitor not in stages:

@@ -108,7 +108,7 @@ def _check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
     except ValueError as error:
-        raise UserError(f"--mlflow = {address!r}: is no address ({error}). Write for example http://127.0.0.1:5000.") from error
+        raise UserError(f"--mlflow = {address!r}: is no address ({error}). Write https://host:port or sqlite:////path.") from error
     if parts.username is not None or parts.password is not None:
         cure = "Leave them out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         raise UserError(f"--mlflow = {parts.scheme}://...@{parts.hostname}: must not carry a name or a password. {cure}")
@@ -135,7 +135,7 @@ def _check_database(address: str) -> None:
 def _check_sound(address: str, path: Path) -> None:
     """What is at `path` must be a whole SQLite database: MLflow would try a torn one for minutes."""
     if path.is_dir():
-        raise UserError(f"--mlflow = {address!r}: is a folder. Name a file, or remove the folder.")
+        raise UserError(f"--mlflow = {address!r}: is a folder, not a SQLite database. Move it away: all runs are sent again.")
     if not path.exists() or path.stat().st_size == 0:
         return
     cure = "Delete the file: all runs are sent again."

@@ -19,7 +19,7 @@ from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
 from sweeps.population import Population
-from sweeps.store import Store, write_atomically
+from sweeps.store import Untouched, write_atomically
 from sweeps.sweep import Sweep, judged, matches
 
 FOOTER = "mean ± half-width of the 95 % t interval over seeds (n seeds)"
@@ -34,7 +34,7 @@ class Unwritten(CandidateFiles):
 
 def adopted(sweep: Sweep, root: Path) -> Population:
     """The state of a sweep as its files and the store have it, to look at; nothing is drawn, run or written."""
-    store = Store(root)
+    store = Untouched(root)
     store.check_format()
     return Population(
         sweep, store, Unwritten(root, sweep.name), searching=searches(sweep), check=lambda stages, phase: None, emit=lambda event: None
@@ -160,11 +160,20 @@ def save_launch(controller: Controller, root: Path) -> None:
     write_atomically(root / "sweeps" / controller.population.sweep.name / "launch.json", json.dumps(found))
 
 
+def last_launch(root: Path, sweep: str) -> dict[str, Any] | None:
+    """What the last launch remembered; None when there is nothing, or nothing that can be read: the next one writes it anew."""
+    try:
+        found = json.loads((root / "sweeps" / sweep / "launch.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    counted = isinstance(found, dict) and all(type(found.get(name)) is int for name in ("reused", "computed"))
+    return found if counted else None
+
+
 def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
     """How far a sweep is, as plain data."""
     population = adopted(sweep, root)
     jobs = population.graph.jobs.values()
-    last = root / "sweeps" / sweep.name / "launch.json"
     best = population.best(1)
     return {
         "sweep": sweep.name,
@@ -177,7 +186,7 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
             "failed": sum(job.state == FAILED for job in jobs),
             "missing": sum(job.state not in (HELD, DIVERGED, FAILED) for job in jobs),
         },
-        "last_launch": json.loads(last.read_text(encoding="utf-8")) if last.exists() else None,
+        "last_launch": last_launch(root, sweep.name),
         "best": [
             {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "value": c.value, "n": c.n} for c in best if c.value is not None
         ],

@@ -25,6 +25,7 @@ from contrast.component import UserError
 from contrast.model import Model
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
 from sweeps.controller import WorkUnit
+from sweeps.disk import full, lasting, refusal
 from sweeps.fingerprint import package_digest
 from sweeps.store import Store, read_curve
 
@@ -70,7 +71,12 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
         identity = unit.identities[stage]
         if store.held(stage, identity) is None:
             yield Message("began", index)
-            failure = yield from _run(stage, index, identity, unit, place, store, memory)
+            try:
+                failure = yield from _run(stage, index, identity, unit, place, store, memory)
+            except OSError as error:  # of the store, or of a full disk: no fault of the stage
+                if not lasting(error):
+                    raise
+                failure = Message("failed", index, text=refusal(error), cause="user")
             if failure is not None:
                 yield failure
                 return
@@ -114,7 +120,9 @@ def _run(
     except UserError as error:
         log.line(str(error))
         return Message("failed", index, text=str(error), cause="refused")
-    except Exception as error:  # noqa: BLE001 (whatever a user's stage raises is that stage's failure, not the worker's)
+    except Exception as error:  # whatever a user's stage raises is that stage's failure, not the worker's
+        if isinstance(error, OSError) and full(error):
+            raise
         text = "".join(traceback.format_exception(error)[-6:])
         log.line(text)
         return Message("failed", index, text=text, cause="exception")
