@@ -25,7 +25,7 @@ from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_address, check_corners, check_folders, check_resources, checker, searches
+from sweeps.launch_checks import check_address, check_corners, check_folders, check_machine, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -132,7 +132,9 @@ def _engine(
     if options.engine == "inline" or idle:
         from sweeps.engines import inline
 
-        return inline.run, parsed(list(options.resources), cores_only)
+        resources = parsed(list(options.resources), cores_only)
+        check_machine(resources, built)
+        return inline.run, resources
     from sweeps.engines import ray_tune
 
     ray_tune.connect(options.slots, options.address)

@@ -1,14 +1,17 @@
 """What is checked before a sweep starts: that its stages can be built at every end of every range, and fed by the data."""
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
-from sweeps.resources import cores_only, parsed
+from sweeps.resources import Resources, cores_only, parsed
 from sweeps.search import corners, fixed
 from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_idle_monitor, refuse_test_split
 
@@ -84,6 +87,15 @@ def check_resources(options: Sequence[str], built: Iterable[Stage]) -> None:
         name = option.partition("=")[0]
         if name not in known:
             raise UserError(f"--resources = {option!r}: the sweep has no stage {name}. Name one of {', '.join(known)}.")
+
+
+def check_machine(resources: Callable[[Stage], Resources], built: Iterable[Stage]) -> None:
+    """Refuse units that this machine, alone and without Ray, has no room for."""
+    cores, cards = os.cpu_count() or 1, torch.cuda.device_count()
+    for shape in {resources(part) for stage in built for part in walk(stage) if isinstance(part, Stage)}:
+        if shape.cpus > cores or shape.gpus > cards:
+            asked = f"--resources = cpu:{shape.cpus:g} gpu:{shape.gpus:g}"
+            raise UserError(f"{asked}: this machine has cpu:{cores} gpu:{cards}. Ask for less, or leave out --engine inline.")
 
 
 def check_address(address: str | None) -> None:
