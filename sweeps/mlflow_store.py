@@ -40,15 +40,19 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     # MLflow is imported here, after the variables above and only when it is needed, since that takes seconds.
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors come as exceptions, and are told in one line
     try:
         client = MlflowClient(address, registry_uri=address)
         return client, _experiment(client, sweep, _artefacts(root, sweep) if local else None)
     except MlflowException as error:
         cure = "Use the MLflow that wrote it, or delete it: all runs are sent again." if local else "Ask who runs the server."
         raise UserError(f"--mlflow = {address!r}: MLflow refuses it ({str(error).splitlines()[0]}). {cure}") from error
+    except SQLAlchemyError as error:
+        cure = "See that its disk has room and that it may be written; what is finished is kept."
+        raise UserError(f"--mlflow = {address!r}: the database fails ({str(error).splitlines()[0]}). {cure}") from error
 
 
 @cache

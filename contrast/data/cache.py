@@ -53,7 +53,7 @@ def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> D
             _build(dataset, split, pixels, labels, folder)
         except OSError as error:
             cure = "Set CONTRAST_CACHE to a folder with space."
-            raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror}). {cure}") from error
+            raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror or error}). {cure}") from error
         decoded = _open(folder)
     if decoded is None:
         raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: {folder.name} does not read back. Set CONTRAST_CACHE to a sound disk.")
