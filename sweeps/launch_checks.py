@@ -7,6 +7,7 @@ from pathlib import Path
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
+from sweeps.fingerprint import fingerprint
 from sweeps.resources import cores_only, parsed
 from sweeps.search import corners, fixed
 from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_idle_monitor, refuse_test_split
@@ -31,6 +32,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
 
     def check(stages: dict[str, Stage], phase: Phase) -> None:
         for key, stage in stages.items():
+            fingerprint(stage)  # refuses what has no identity
             parts = list(walk(stage))
             if phase == "search":
                 refuse_test_split(stage, key, parts)

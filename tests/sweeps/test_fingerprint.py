@@ -206,6 +206,26 @@ def test_numbers_that_are_not_finite_are_refused(number):
             fingerprint(value)
 
 
+@dataclass(frozen=True)
+class Half(Component):
+    x: float
+    silent: float = field(default=1.0, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Unequal(NTXent):
+    """Compared by NT-Xent's fields, or not at all."""
+
+
+def test_a_value_whose_equality_leaves_something_out_is_refused_since_equal_values_are_one_piece_of_work():
+    """Else the second of two such values would be given the first one's results."""
+    assert Half(1.0, 1.0) == Half(1.0, 2.0)
+    with pytest.raises(UserError, match=r"Half\.silent = 2\.0: is declared with compare=False.*Leave out compare=False"):
+        fingerprint(Half(1.0, 2.0))
+    with pytest.raises(UserError, match=r"Unequal: is declared with eq=False.*Leave out eq=False"):
+        fingerprint(Unequal(0.1))
+
+
 class Undecorated(NTXent):
     pass
 
@@ -237,6 +257,9 @@ if TYPE_CHECKING:
 SCALE, SHIFT = 2.0, 0.0
 TABLE = {"a": 1.0}
 TABLE["b"] = 2.0
+TABLE.update(c=3.0)
+dict.update(TABLE, d=4.0)
+del TABLE["d"]
 OTHER = 5.0
 try:
     import numpy as np
@@ -278,6 +301,9 @@ COUNTS = {
     "a function that one names": ("return root(x)", "return root(x + 1)"),
     "a constant": ("SCALE, SHIFT = 2.0", "SCALE, SHIFT = 3.0"),
     "a constant that is changed later": ('TABLE["b"] = 2.0', 'TABLE["b"] = 3.0'),
+    "a constant that a method changes": ("TABLE.update(c=3.0)", "TABLE.update(c=4.0)"),
+    "a constant that a function is given": ("dict.update(TABLE, d=4.0)", "dict.update(TABLE, d=4.0, e=1.0)"),
+    "a constant that loses a part": ('del TABLE["d"]', 'del TABLE["c"]'),
     "where a function comes from": ("from math import sqrt as root", "from math import cbrt as root"),
     "an import inside try": ("import numpy as np", "import torch as np"),
 }
@@ -285,6 +311,7 @@ DOES_NOT_COUNT = {
     "a function it does not name": ("floor(x) + OTHER", "floor(x) - OTHER"),
     "a constant it does not name": ("OTHER = 5.0", "OTHER = 6.0"),
     "an import it does not name": ("floor\n", "floor, ceil\n"),
+    "a call without it": ("OTHER = 5.0", "OTHER = 5.0\nprint(OTHER, end='')"),
     "comments and blank lines": ("OTHER = 5.0", "\n\nOTHER = 5.0  # five\n"),
     "a comment inside": ("return root(x)", "return root(x)  # of x"),
     "the script's end": ("print(fingerprint", "print('', end=''); print(fingerprint"),
