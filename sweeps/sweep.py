@@ -163,6 +163,11 @@ def checked_stages(whose: str, stages: object) -> dict[str, Stage]:
     """`stages` if it is a dict of stages under text keys, else a `UserError` about what `whose` function returned."""
     if not (isinstance(stages, dict) and all(isinstance(k, str) and isinstance(v, Stage) for k, v in stages.items())):
         raise UserError(f"{whose}: must return a dict of stages by name, got {stages!r}. Return {{'accuracy': Accuracy(...)}}.")
+    for key in stages:
+        above = next((other for other in stages if key.startswith(f"{other}/")), None)
+        if above is not None:
+            cure = f"Rename one of them, such as {above!r} to '{above}/all'."
+            raise UserError(f"{whose}: key {key!r} lies below key {above!r}, whose further results are named there too. {cure}")
     return stages
 
 
