@@ -14,7 +14,7 @@ from typing import Any, Literal
 import optuna
 
 from analysis.measure import Measure
-from contrast.component import Component, UserError, require
+from contrast.component import Component, UserError, require, require_types
 from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
 from contrast.stage import Metrics, Stage
@@ -31,6 +31,7 @@ class Confirm:
     seeds: tuple[int, ...] = (1, 2, 3, 4)
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(self.top >= 1, self, "top", "must be at least 1", "Leave out confirm= for no confirmation.")
         require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Name seeds that the search does not use.")
 
@@ -78,6 +79,7 @@ class Sweep:
     question: str = ""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(
             bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)),
             self,

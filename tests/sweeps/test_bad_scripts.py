@@ -5,10 +5,8 @@ The sweeps here are declared wrongly, or call functions that fail; what a messag
 
 from dataclasses import dataclass, field
 
-import pytest
-
 from analysis import KNN
-from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, SmallResNet, UserError
+from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, SmallResNet
 from sweeps import Sweep
 from tests.driver import command, files
 
