@@ -30,7 +30,7 @@ class Component:
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 (whatever a metaclass takes)
         super().__init_subclass__(**options)
         if "__post_init__" in vars(cls):
-            cls.__post_init__ = _types_first(vars(cls)["__post_init__"])  # type: ignore[method-assign]
+            cls.__post_init__ = _types_first(vars(cls)["__post_init__"])  # type: ignore[assignment, method-assign]
 
     def __post_init__(self) -> None:
         """Check the types of the fields; raises `UserError`."""

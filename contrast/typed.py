@@ -17,7 +17,8 @@ _WORDS = {float: ("a number", "numbers"), int: ("an integer", "integers"), bool:
 
 def wrong(value: object) -> tuple[str, str, str] | None:
     """The first field of a dataclass' value that is not of its declared type, with rule and cure; None if there is none."""
-    for name, hint, accepts in _fields(type(value)):
+    cls: type = type(value)
+    for name, hint, accepts in _fields(cls):
         item = getattr(value, name)
         if not accepts(item):
             return name, f"must be {spelled(hint)}", _cure(item, hint)
@@ -100,15 +101,16 @@ def spelled(hint: object, many: bool = False) -> str:
     if origin is collections.abc.Callable:
         return "functions" if many else "a function"
     if origin in (tuple, Mapping, dict, Sequence):
-        name = {tuple: "tuple", Sequence: "list"}.get(typing.cast(type, origin), "dict")
-        kind = f"{name}s" if many else f"a {name}"
+        name = "tuple" if origin is tuple else "list" if origin is Sequence else "dict"
+        group = f"{name}s" if many else f"a {name}"
         if origin is tuple and inner[-1:] != (Ellipsis,):
-            return f"{kind} ({', '.join(map(spelled, inner))})"
-        return kind if inner[0] is typing.Any else f"{kind} of {spelled(inner[-1] if origin in (Mapping, dict) else inner[0], many=True)}"
+            return f"{group} ({', '.join(map(spelled, inner))})"
+        return group if inner[0] is typing.Any else f"{group} of {spelled(inner[-1] if origin in (Mapping, dict) else inner[0], many=True)}"
     if hint is None or hint is type(None):
         return "None"
     if isinstance(hint, type):
-        return _WORDS.get(hint, (f"{_article(hint.__name__)} {hint.__name__}", f"values of {hint.__name__}"))[many]
+        kind: type = hint
+        return _WORDS.get(kind, (f"{_article(kind.__name__)} {kind.__name__}", f"values of {kind.__name__}"))[many]
     return "anything"
 
 

@@ -10,7 +10,7 @@ from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
 from sweeps.resources import cores_only, parsed
 from sweeps.search import corners, fixed
-from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_idle_monitor, refuse_test_split
+from sweeps.sweep import Run, Sweep, call_across, call_space, matches, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -20,6 +20,8 @@ def searches(sweep: Sweep) -> bool:
         raise UserError(f"Sweep.confirm = {sweep.confirm!r}: the space draws no knobs, so there is nothing to confirm. Leave out confirm=.")
     if drawn and sweep.objective is None:
         raise UserError("Sweep.maximize = None: the space draws knobs, so something must be judged. Name a key in maximize= or minimize=.")
+    if not drawn and sweep.trials > 1:
+        raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no knobs, so an arm has one candidate. Leave out trials.")
     return drawn
 
 
@@ -71,7 +73,7 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
         if not _may_match(pattern, keys):
             raise UserError(f"Sweep.headline = {pattern!r}: {_rule(keys)}")
     if sweep.across is not None and phases[-1] == "confirm":
-        compared = checked_stages(f"across of sweep {sweep.name!r}", sweep.across(runs))
+        compared = call_across(sweep, runs)
         check(compared, "confirm")
         built += compared.values()
     return built

@@ -18,6 +18,7 @@ from contrast.component import Component, UserError, require, require_types
 from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
 from contrast.stage import Metrics, Stage
+from sweeps.calling import call
 
 Knob = float | int | str | bool | None
 Space = Callable[..., dict[str, Stage]]
@@ -148,17 +149,27 @@ def judged(pattern: str, metrics: Metrics) -> float:
     found = matches(pattern, metrics)
     if not found:
         raise UserError(
-            f"Sweep.maximize = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
+            f"objective = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
         )
     return sum(metrics[key] for key in found) / len(found)
 
 
 def call_space(sweep: Sweep, trial: Any, seed: int, phase: Phase, arm: Mapping[str, Any]) -> dict[str, Stage]:  # noqa: ANN401 (any Optuna trial)
     """What the space returns, checked: a non-empty dict of stages under text keys."""
-    stages = checked_stages(f"space of sweep {sweep.name!r}", sweep.space(trial, seed, phase, **arm))
+    usage = f"space(trial, seed, phase{''.join(f', {name}=...' for name in arm)})"
+    found = call(f"space of sweep {sweep.name!r}", usage, sweep.space, trial, seed, phase, **arm)
+    stages = checked_stages(f"space of sweep {sweep.name!r}", found)
     if not stages:
         raise UserError(f"space of sweep {sweep.name!r}: returned no stages. Return {{'accuracy': Accuracy(...)}}.")
     return stages
+
+
+def call_across(sweep: Sweep, runs: Sequence[Run]) -> dict[str, Stage]:
+    """What `across` returns for these replicates, checked; nothing when there is no `across`, or there are no replicates."""
+    if sweep.across is None or not runs:
+        return {}
+    whose = f"across of sweep {sweep.name!r}"
+    return checked_stages(whose, call(whose, "across(runs)", sweep.across, runs))
 
 
 def checked_stages(whose: str, stages: object) -> dict[str, Stage]:
