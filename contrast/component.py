@@ -5,9 +5,12 @@ a value that exists has been checked. Fields are numbers, strings, `None`, tuple
 that every value can be written down, hashed and sent to another machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from functools import wraps
+from typing import Any, ClassVar
+
+from contrast.typed import wrong
 
 
 class UserError(ValueError):
@@ -18,16 +21,46 @@ class UserError(ValueError):
 class Component:
     """A frozen value with behaviour; subclasses are frozen dataclasses and check themselves in `__post_init__`.
 
+    There every field has the type that the class declares: that is checked first, whichever class writes `__post_init__`.
     `version` is raised when the *results* of the class change, so that mending one component orphans only what used it.
     """
 
     version: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 (whatever a metaclass takes)
+        super().__init_subclass__(**options)
+        if "__post_init__" in vars(cls):
+            cls.__post_init__ = _types_first(vars(cls)["__post_init__"])  # type: ignore[assignment, method-assign]
+
+    def __post_init__(self) -> None:
+        """Check the types of the fields; raises `UserError`."""
+        require_types(self)
+
+
+def _types_first(rules: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`rules` of a class, after the check of types; that is left out where a subclass calls them by `super()`, having done it."""
+
+    @wraps(rules)
+    def check(self: Any) -> None:  # noqa: ANN401 (a value of any component class)
+        if type(self).__post_init__ is check:
+            require_types(self)
+        rules(self)
+
+    return check
 
 
 def require(ok: bool, owner: object, field: str, rule: str, cure: str) -> None:
     """Raise `UserError` about `owner.field` unless `ok`; `rule` reads "must be above 0", `cure` is an imperative sentence."""
     if not ok:
         raise UserError(f"{type(owner).__name__}.{field} = {getattr(owner, field)!r}: {rule}. {cure}")
+
+
+def require_types(owner: object) -> None:
+    """Raise `UserError` unless every field of the dataclass' value `owner` has the type that its class declares."""
+    found = wrong(owner)
+    if found is not None:
+        field, rule, cure = found
+        require(False, owner, field, rule, cure)
 
 
 def nested(value: object) -> Iterator[Component]:

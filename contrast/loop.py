@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from contrast import random
 from contrast.augmentations.views import Views
+from contrast.component import Component, UserError
 from contrast.data.dataset import Images
 from contrast.losses.loss import Loss
 from contrast.model import Net
@@ -39,10 +40,21 @@ class Step:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             output = net(flat)
         output = output.float().view(n, v, -1)
-        loss = self.loss(output, labels)
+        loss = _one_number(self.loss, self.loss(output, labels))
         if self.penalty is None:
             return loss, loss.new_zeros(())
-        return loss, self.penalty(inputs, output, labels, self.loss)
+        return loss, _one_number(self.penalty, self.penalty(inputs, output, labels, self.loss))
+
+
+def _one_number(part: Component, value: object) -> Tensor:
+    """What a loss or a penalty returned, if it can be trained on; raises `UserError`."""
+    name, cure = type(part).__name__, "Return a tensor of one number that follows from the network's output, such as a mean."
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        raise UserError(f"{name}: returned {found}, and what is minimised must be one number. {cure}")
+    if isinstance(part, Loss) and not value.requires_grad:
+        raise UserError(f"{name}: returned a number that has no gradient. {cure}")
+    return value
 
 
 def train_epoch(

@@ -1,6 +1,6 @@
 """A stage is a component that runs; a workspace is where and how it runs.
 
-What a stage is (its fields) decides its identity; where it runs (folder, device, threads, data root) lives in the
+What a stage is (its fields) decides its identity; where it runs (folder, device, data root) lives in the
 workspace and never enters it. `run` is a generator: it saves its state, *then* yields one dict of metrics an epoch, and at
 the end returns its results. Whoever drives it may close it between two epochs, and nothing saved is lost.
 """
@@ -96,7 +96,6 @@ class Workspace:
     resolve: Callable[[Stage], Artefact]
     data: Path | None = None
     device: torch.device = torch.device("cpu")
-    threads: int = 1
     monitor: Callable[[Model], Metrics] | None = None
     memory: Memory = field(default_factory=Memory)
 

@@ -16,6 +16,7 @@ import pathlib
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from functools import cache
 
 from contrast.component import Component, UserError
@@ -40,6 +41,7 @@ def describe(value: Component) -> dict[str, object]:
         raise UserError(
             f"{cls.__name__} is not a frozen dataclass: only frozen values have an identity. Decorate it with @dataclass(frozen=True)."
         )
+    _refuse_blind_equality(value)
     encoded: dict[str, object] = {"class": cls.__name__, "version": value.version}
     hints = _hints(cls)
     fields: dict[str, object] = {}
@@ -51,6 +53,17 @@ def describe(value: Component) -> dict[str, object]:
     if _is_users(cls):
         encoded["source"] = source_digest(cls)
     return encoded
+
+
+def _refuse_blind_equality(value: Component) -> None:
+    """Equal values must have one identity, since both are looked up by equality: so every field has to be compared."""
+    cls = type(value)
+    if not vars(cls)["__dataclass_params__"].eq:
+        raise UserError(f"{cls.__name__}: is declared with eq=False, and equal values must be the same work. Leave out eq=False.")
+    for field in dataclasses.fields(value):
+        if not field.compare:
+            rule = "is declared with compare=False, and a field that is not compared cannot count"
+            raise UserError(f"{cls.__name__}.{field.name} = {getattr(value, field.name)!r}: {rule}. Leave out compare=False.")
 
 
 def _encode(item: object, hint: object, where: str) -> object:
@@ -150,9 +163,26 @@ def _named(node: ast.stmt) -> list[tuple[str, ast.stmt]]:
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return [(part.id, node) for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+    if isinstance(node, ast.Delete):
+        return [(part.id, node) for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+    if isinstance(node, ast.Expr):
+        return [(name, node) for name in dict.fromkeys(_touched(node))]
     inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler)]
     inner += [child for handler in inner if isinstance(handler, ast.ExceptHandler) for child in handler.body]
     return [(name, node) for name in dict.fromkeys(n for child in inner if isinstance(child, ast.stmt) for n, _ in _named(child))]
+
+
+def _touched(node: ast.Expr) -> Iterator[str]:
+    """The names that the calls in a statement may change: whose method is called, and what is handed in as it is."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call):
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            owner = call.func if isinstance(call.func, ast.Attribute) else None
+            for part in (owner, *given):
+                while isinstance(part, ast.Attribute | ast.Subscript | ast.Starred):
+                    part = part.value
+                if isinstance(part, ast.Name):
+                    yield part.id
 
 
 @cache

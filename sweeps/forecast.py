@@ -17,7 +17,7 @@ from sweeps.candidate import CandidateFiles, Saved
 from sweeps.graph import DIVERGED, HELD, Graph, Job, all_stages
 from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
-from sweeps.sweep import Knob, Run, Sweep, call_space
+from sweeps.sweep import Knob, Run, Sweep, call_across, call_space
 
 # Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU.
 GUESSES = {"Pretrain": 20.0, "Finetune": 0.1, "Landscape": 60.0}
@@ -98,9 +98,7 @@ def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved]) -> list[
             stages = call_space(sweep, fixed(point.knobs), seed, "confirm", arm)
             found.append(stages)
             runs.append(Run(label, point.knobs, seed, stages))
-    if sweep.across is not None and runs:
-        found.append(sweep.across(runs))
-    return found
+    return [*found, call_across(sweep, runs)]
 
 
 def _confirm_seeds(sweep: Sweep, searching: bool) -> tuple[int, ...]:

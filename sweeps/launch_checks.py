@@ -11,9 +11,10 @@ import torch
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
+from sweeps.fingerprint import fingerprint
 from sweeps.resources import Resources, cores_only, parsed
 from sweeps.search import corners, fixed
-from sweeps.sweep import Run, Sweep, call_space, checked_stages, matches, refuse_idle_monitor, refuse_test_split
+from sweeps.sweep import Run, Sweep, call_across, call_space, matches, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -23,6 +24,8 @@ def searches(sweep: Sweep) -> bool:
         raise UserError(f"Sweep.confirm = {sweep.confirm!r}: the space draws no knobs, so there is nothing to confirm. Leave out confirm=.")
     if drawn and sweep.objective is None:
         raise UserError("Sweep.maximize = None: the space draws knobs, so something must be judged. Name a key in maximize= or minimize=.")
+    if not drawn and sweep.trials > 1:
+        raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no knobs, so an arm has one candidate. Leave out trials.")
     return drawn
 
 
@@ -35,6 +38,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
 
     def check(stages: dict[str, Stage], phase: Phase) -> None:
         for key, stage in stages.items():
+            fingerprint(stage)  # refuses what has no identity
             parts = list(walk(stage))
             if phase == "search":
                 refuse_test_split(stage, key, parts)
@@ -73,7 +77,7 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
         if not _may_match(pattern, keys):
             raise UserError(f"Sweep.headline = {pattern!r}: {_rule(keys)}")
     if sweep.across is not None and phases[-1] == "confirm":
-        compared = checked_stages(f"across of sweep {sweep.name!r}", sweep.across(runs))
+        compared = call_across(sweep, runs)
         check(compared, "confirm")
         built += compared.values()
     return built

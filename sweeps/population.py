@@ -19,7 +19,7 @@ from sweeps.event import Event, number
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want, all_stages
 from sweeps.search import Told, draw, fixed, should_prune
 from sweeps.store import Store
-from sweeps.sweep import Run, Sweep, call_space, checked_stages, judged, named, refuse_idle_monitor
+from sweeps.sweep import Run, Sweep, call_across, call_space, judged, named, refuse_idle_monitor
 
 ACROSS: Want = (-1, "confirm", -1)
 Check = Callable[[dict[str, Stage], Phase], None]
@@ -347,8 +347,7 @@ class Population:
     def _compare(self) -> None:
         """Want the `across` stages, then see whether they are settled."""
         if self.across_state == "later" and self.sweep.across is not None:
-            runs = self.done()
-            self.across = checked_stages(f"across of sweep {self.sweep.name!r}", self.sweep.across(runs)) if runs else {}
+            self.across = call_across(self.sweep, self.done())
             self.check(self.across, "confirm")
             for stage in self.across.values():
                 self.graph.want(stage, ACROSS)

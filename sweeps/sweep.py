@@ -14,10 +14,11 @@ from typing import Any, Literal
 import optuna
 
 from analysis.measure import Measure
-from contrast.component import Component, UserError, require
+from contrast.component import Component, UserError, require, require_types
 from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
 from contrast.stage import Metrics, Stage
+from sweeps.calling import call
 
 Knob = float | int | str | bool | None
 Space = Callable[..., dict[str, Stage]]
@@ -31,6 +32,7 @@ class Confirm:
     seeds: tuple[int, ...] = (1, 2, 3, 4)
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(self.top >= 1, self, "top", "must be at least 1", "Leave out confirm= for no confirmation.")
         require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Name seeds that the search does not use.")
 
@@ -78,6 +80,7 @@ class Sweep:
     question: str = ""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(
             bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name)),
             self,
@@ -146,23 +149,38 @@ def judged(pattern: str, metrics: Metrics) -> float:
     found = matches(pattern, metrics)
     if not found:
         raise UserError(
-            f"Sweep.maximize = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
+            f"objective = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
         )
     return sum(metrics[key] for key in found) / len(found)
 
 
 def call_space(sweep: Sweep, trial: Any, seed: int, phase: Phase, arm: Mapping[str, Any]) -> dict[str, Stage]:  # noqa: ANN401 (any Optuna trial)
     """What the space returns, checked: a non-empty dict of stages under text keys."""
-    stages = checked_stages(f"space of sweep {sweep.name!r}", sweep.space(trial, seed, phase, **arm))
+    usage = f"space(trial, seed, phase{''.join(f', {name}=...' for name in arm)})"
+    found = call(f"space of sweep {sweep.name!r}", usage, sweep.space, trial, seed, phase, **arm)
+    stages = checked_stages(f"space of sweep {sweep.name!r}", found)
     if not stages:
         raise UserError(f"space of sweep {sweep.name!r}: returned no stages. Return {{'accuracy': Accuracy(...)}}.")
     return stages
+
+
+def call_across(sweep: Sweep, runs: Sequence[Run]) -> dict[str, Stage]:
+    """What `across` returns for these replicates, checked; nothing when there is no `across`, or there are no replicates."""
+    if sweep.across is None or not runs:
+        return {}
+    whose = f"across of sweep {sweep.name!r}"
+    return checked_stages(whose, call(whose, "across(runs)", sweep.across, runs))
 
 
 def checked_stages(whose: str, stages: object) -> dict[str, Stage]:
     """`stages` if it is a dict of stages under text keys, else a `UserError` about what `whose` function returned."""
     if not (isinstance(stages, dict) and all(isinstance(k, str) and isinstance(v, Stage) for k, v in stages.items())):
         raise UserError(f"{whose}: must return a dict of stages by name, got {stages!r}. Return {{'accuracy': Accuracy(...)}}.")
+    for key in stages:
+        above = next((other for other in stages if key.startswith(f"{other}/")), None)
+        if above is not None:
+            cure = f"Rename one of them, such as {above!r} to '{above}/all'."
+            raise UserError(f"{whose}: key {key!r} lies below key {above!r}, whose further results are named there too. {cure}")
     return stages
 
 

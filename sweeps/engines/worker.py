@@ -120,7 +120,7 @@ def _run(
     except UserError as error:
         log.line(str(error))
         return Message("failed", index, text=str(error), cause="refused")
-    except Exception as error:  # whatever a user's stage raises is that stage's failure, not the worker's
+    except (Exception, SystemExit) as error:  # whatever a user's stage raises is that stage's failure, not the worker's
         if isinstance(error, OSError) and full(error):
             raise
         text = "".join(traceback.format_exception(error)[-6:])
@@ -136,7 +136,10 @@ def _run(
 def _numbers(stage: Stage, results: object) -> Metrics:
     """What a stage returned, as plain numbers by name."""
     try:
-        return {str(name): float(value) for name, value in dict(results).items()}  # type: ignore[call-overload]
+        numbers = {str(name): float(value) for name, value in dict(results).items()}  # type: ignore[call-overload]
+        if isinstance(stage, Measure) and not numbers:
+            raise ValueError("no number")
+        return numbers
     except (TypeError, ValueError) as error:
         cure = 'Return a dict of numbers, such as {"ratio": 0.5}; arrays go to workspace.keep_arrays.'
         raise UserError(f"{type(stage).__name__}: returned {results!r} as its results ({error}). {cure}") from error
@@ -151,7 +154,7 @@ class Monitor:
 
     def __call__(self, model: Model) -> Metrics:
         """The main result of the measure on `model`, a network in training."""
-        return {"monitor": next(iter(self.measure.measure(model, self.workspace).values()))}
+        return {"monitor": next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
 
 
 def _device(unit: WorkUnit) -> torch.device:
