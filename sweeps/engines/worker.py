@@ -26,6 +26,7 @@ from contrast.model import Model
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
 from sweeps.controller import WorkUnit
 from sweeps.fingerprint import package_digest
+from sweeps.masking import masked
 from sweeps.store import Store, read_curve
 
 
@@ -109,13 +110,13 @@ def _run(
             log.line(f"epoch {epoch} {metrics}")
             yield Message("epoch", index, epoch, metrics)
     except Diverged as error:
-        outcome, reason = "diverged", str(error)
+        outcome, reason = "diverged", masked(str(error))
         log.line(f"diverged: {error}")
     except UserError as error:
         log.line(str(error))
-        return Message("failed", index, text=str(error), cause="user")
+        return Message("failed", index, text=masked(str(error)), cause="user")
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a user's stage raises is that stage's failure, not the worker's)
-        text = "".join(traceback.format_exception(error)[-6:])
+        text = masked("".join(traceback.format_exception(error)[-6:]))
         log.line(text)
         return Message("failed", index, text=text, cause="exception")
     finally:
@@ -180,7 +181,7 @@ class Log:
     def line(self, text: str) -> None:
         """Append one line with the time."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {masked(text)}\n")
 
     @contextlib.contextmanager
     def captured(self) -> Iterator[None]:
