@@ -5,6 +5,7 @@ its main result, named by the key under which the space returned the measure (`p
 (`pgd/0/eps_2`). Arrays go to `workspace.keep_arrays`; pictures are drawn from them later, without the model.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,6 +32,11 @@ class Drawn:
     arrays: dict[str, np.ndarray]
     measure: "Measure"
     of: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether the main result is a number that can be drawn and averaged."""
+        return math.isfinite(next(iter(self.results.values()), math.nan))
 
 
 @dataclass(frozen=True)

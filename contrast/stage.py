@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from contrast.component import Component, UserError, nested
 from contrast.data.dataset import Dataset, Images
 from contrast.model import Artefact, Model, Net
+from contrast.saved import CURVE, STATE, encoded, first_lines, read_saved
 
 Metrics = dict[str, float]
 _FEATURE_BYTES = 512 << 20
@@ -136,20 +136,19 @@ class Workspace:
     def keep_weights(self, weights: dict[str, Tensor]) -> None:
         """Keep weights beside the results, as safetensors."""
         with _replacing(self.folder / "weights.safetensors") as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary)
+            temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in weights.items()}))
 
     def save(self, epoch: int, metrics: Metrics, state: dict[str, Tensor]) -> None:
         """Save the state after `epoch` (1-based) and its metrics; call it before yielding them.
 
         The curve is written first: a kill between the two leaves a line too many, which `restore` cuts, never one too few.
         """
-        with open(self.folder / "curve.jsonl", "a", encoding="utf-8") as file:
+        with open(self.folder / CURVE, "a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with _replacing(self.folder / "state.safetensors") as temporary:
-            tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
-            save_file(tensors, temporary, metadata={"epoch": str(epoch)})
+        with _replacing(self.folder / STATE) as temporary:
+            temporary.write_bytes(encoded(epoch, state, self.folder / CURVE))
 
     def last_metrics(self) -> Metrics:
         """The metrics last saved, or none."""
@@ -162,17 +161,18 @@ class Workspace:
         return Artefact(self.folder, {})
 
     def restore(self) -> tuple[int, dict[str, Tensor]]:
-        """The last saved (epoch, state), or (0, {}) at the start; lines of the curve beyond that epoch are cut."""
-        path = self.folder / "state.safetensors"
-        if not path.exists():
-            (self.folder / "curve.jsonl").unlink(missing_ok=True)
+        """The last saved (epoch, state), or (0, {}) at the start; lines of the curve beyond that epoch are cut.
+
+        A state or a curve that is not as it was saved does not count: the stage begins at the start.
+        """
+        epoch, state = read_saved(self.folder)
+        if not epoch:
+            for name in (CURVE, STATE):
+                (self.folder / name).unlink(missing_ok=True)
             return 0, {}
-        with safe_open(path, framework="pt") as file:
-            epoch = int(file.metadata()["epoch"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        lines = (self.folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()[:epoch]
-        with _replacing(self.folder / "curve.jsonl") as temporary:
-            temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        lines = first_lines(self.folder / CURVE, epoch)
+        with _replacing(self.folder / CURVE) as temporary:
+            temporary.write_bytes(b"".join(line + b"\n" for line in lines))
         return epoch, state
 
 

@@ -1,10 +1,10 @@
 """A candidate is one drawn point of one arm: its knobs, its replicates (one per seed), its state, what came out.
 
-Its file, `sweeps/<name>/candidates/00017.json`, says what was drawn and decided; the driver is its only writer and replaces
-it whole. Results are not taken from it: they are read from the store by fingerprint, at every launch again.
+Its file, `sweeps/<name>/candidates/00017.json`, says what was drawn and decided, under a seal; the driver is its only writer
+and replaces it whole. Results are not taken from it: they are read from the store by fingerprint, at every launch again.
 """
 
-import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from contrast.component import UserError
 from contrast.data.dataset import Phase
 from contrast.stage import Metrics, Stage
+from sweeps.seal import sealed, unsealed
 from sweeps.search import Told
 from sweeps.store import write_atomically
 from sweeps.sweep import Knob
@@ -98,10 +99,11 @@ class Saved:
 
 
 class CandidateFiles:
-    """The candidates of one sweep on disk."""
+    """The candidates of one sweep on disk. `check` raises when this process may not write them any more."""
 
-    def __init__(self, root: Path, sweep: str) -> None:
+    def __init__(self, root: Path, sweep: str, check: Callable[[], None] = lambda: None) -> None:
         self.folder = root / "sweeps" / sweep / "candidates"
+        self.check = check
 
     def read(self) -> dict[int, Saved]:
         """All saved candidates by number."""
@@ -109,6 +111,7 @@ class CandidateFiles:
 
     def write(self, candidate: Candidate) -> None:
         """Replace the file of one candidate."""
+        self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         replicates = [
             {"seed": r.seed, "phase": r.phase, "state": r.state, "stages": r.fingerprints, "metrics": r.metrics, "reason": r.reason}
@@ -126,14 +129,24 @@ class CandidateFiles:
             reason=candidate.reason,
             replicates=replicates,
         )
-        path = self.folder / f"{candidate.number:05d}.json"
-        text = json.dumps(asdict(saved), indent=1)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path = self.folder / _name(candidate.number)
+        text = sealed("candidate", asdict(saved))
+        if not path.exists() or path.read_bytes() != text.encode():
             write_atomically(path, text)
 
 
 def _read(path: Path) -> Saved:
+    cure = "Delete it; its stages are kept and it is drawn again."
     try:
-        return Saved(**json.loads(path.read_text(encoding="utf-8")))
+        saved = Saved(**unsealed("candidate", path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Make it readable, or: {cure}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: is not a candidate's file ({error}). Delete it; its stages are kept and it is drawn again.") from error
+        raise UserError(f"{path}: is not a candidate's file ({error}). {cure}") from error
+    if path.name != _name(saved.number):
+        raise UserError(f"{path}: holds candidate {saved.number}, whose file is {_name(saved.number)}. {cure}")
+    return saved
+
+
+def _name(number: int) -> str:
+    return f"{number:05d}.json"

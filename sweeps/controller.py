@@ -66,6 +66,7 @@ class Controller:
         self.fatal: Exception | None = None
         self._told_to_stop: set[int] = set()
         self._early_failures: list[str] = []
+        self._refusals: dict[type[Stage], list[str]] = {}
         self._ended = 0
         self._last_shape: Resources | None = None
 
@@ -87,7 +88,7 @@ class Controller:
             return Signal.WAIT
         if not self.population.finished_all:
             raise RuntimeError("the controller has nothing to run and is not finished; this is a defect, please report it")
-        return Signal.DONE
+        return self._over()
 
     def report(self, unit: WorkUnit, stage: Stage, epoch: int, metrics: Metrics) -> Signal:
         """An epoch was computed or, after a restart, replayed; STOP when nobody wants the stage any more."""
@@ -132,13 +133,17 @@ class Controller:
         self._ended += 1
 
     def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
-        """A unit failed: kind "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
+        """A unit failed: "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
 
+        "refused": a stage cannot work with what it was given, and its candidates fail. That lies with the point, unless the
+        first three stages of the class all refuse, or no candidate is complete in the end: then it is the sweep's mistake.
         `stage` is the one that failed, None when the worker was lost before it began one; that does not count as a try,
         but twenty of them in a row end the sweep.
         """
         self._give_back(unit)
-        if kind == "user":
+        if kind == "refused" and stage is not None:
+            self._refused(stage, text)
+        elif kind == "user":
             self._end(UserError(text))
         elif kind == "exception":
             self._exception(stage or unit.stages[0], text)
@@ -196,6 +201,19 @@ class Controller:
             job = self.graph.jobs[self.graph.identity(stage)]
             if job.state == RUNNING:
                 job.state = WAITING
+
+    def _refused(self, stage: Stage, text: str) -> None:
+        texts = self._refusals.setdefault(type(stage), [])
+        texts.append(text)
+        self._fail(self.graph.jobs[self.graph.identity(stage)], text)
+        if len(texts) == 3 and not any(type(job.stage) is type(stage) and job.state == HELD for job in self.graph.jobs.values()):
+            self._end(UserError(texts[0]))
+
+    def _over(self) -> Signal:
+        """All is done; a sweep of which nothing came because stages refused says so."""
+        if self._refusals and not self.population.any_complete:
+            self._end(UserError(next(iter(self._refusals.values()))[0]))
+        return Signal.DONE
 
     def _exception(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]

@@ -55,20 +55,21 @@ class Graph:
 
     def want(self, stage: Stage, who: Want) -> set[str]:
         """Enter that `who` wants `stage` and everything it needs; returns the fingerprints of all of these."""
-        job = self._job(stage)
+        job = self.job(stage)
         job.wanted.add(who)
         closure = {job.fingerprint}
         for needed in upstream(stage):
             closure |= self.want(needed, who)
         return closure
 
-    def _job(self, stage: Stage) -> Job:
+    def job(self, stage: Stage) -> Job:
+        """The job of a stage, entered with all that it needs if it is new; entering wants nothing."""
         identity = self.identity(stage)
         if identity not in self.jobs:
             needs = tuple(self.identity(needed) for needed in upstream(stage))
             job = self.jobs[identity] = Job(stage, identity, needs)
             for needed in upstream(stage):
-                self._job(needed).children.add(identity)
+                self.job(needed).children.add(identity)
             record = self.store.held(stage, identity)
             if record is not None:
                 self.settle(job, record)

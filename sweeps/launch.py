@@ -26,7 +26,7 @@ from sweeps.display import Display
 from sweeps.ending import INTERRUPTED
 from sweeps.engines.worker import Place
 from sweeps.event import Event
-from sweeps.launch_checks import check_corners, check_resources, checker, searches
+from sweeps.launch_checks import check_address, check_corners, check_folders, check_machine, check_resources, checker, searches
 from sweeps.lock import Lock
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
@@ -68,27 +68,31 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     check = checker(options.data)
     built = check_corners(sweep, searching, check)
     check_resources(options.resources, built)
-    if options.mlflow is not None:
-        mlflow_store.check(options.mlflow)
+    mlflow_store.check(sweep.name, options.root, options.mlflow)
+    if options.engine == "ray":
+        check_address(options.address)
     store = Store.open(options.root)
-    with _peak(console), Lock(options.root / "sweeps" / sweep.name), _quiet(options, sweep) as terminal:
+    check_folders(options.root, sweep.name)
+    with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
         listeners: list[Callable[[Event], None]] = [display.event]
 
         def emit(event: Event) -> None:
+            lock.check()  # whoever hears this would write
             for listener in listeners:
                 listener(event)
 
         with display:
-            files = CandidateFiles(options.root, sweep.name)
+            files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
-            engine, resources = _engine(options, built, display, idle=population.finished_all)
+            engine, resources = _engine(options, built, display, idle=population.nothing_left)
             controller = Controller(population, resources=resources)
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
                 engine(controller, Place(options.root.resolve(), options.data))
+                lock.check()
                 save_launch(controller, options.root)
                 page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
@@ -127,7 +131,9 @@ def _engine(
     if options.engine == "inline" or idle:
         from sweeps.engines import inline
 
-        return inline.run, parsed(list(options.resources), cores_only)
+        resources = parsed(list(options.resources), cores_only)
+        check_machine(resources, built)
+        return inline.run, resources
     from sweeps.engines import ray_tune
 
     ray_tune.connect(options.slots, options.address)
@@ -178,8 +184,9 @@ def _quiet(options: Options, sweep: Sweep) -> Iterator[Console | None]:
         try:
             yield Console(file=terminal)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):  # on a full disk, too, the terminal must be given back
+                    stream.flush()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
             os.close(saved[0])

@@ -1,14 +1,18 @@
 """What is checked before a sweep starts: that its stages can be built at every end of every range, and fed by the data."""
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+
+import torch
 
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
-from sweeps.resources import cores_only, parsed
+from sweeps.resources import Resources, cores_only, parsed
 from sweeps.search import corners, fixed
 from sweeps.sweep import Run, Sweep, call_across, call_space, matches, refuse_idle_monitor, refuse_test_split
 
@@ -87,6 +91,34 @@ def check_resources(options: Sequence[str], built: Iterable[Stage]) -> None:
         name = option.partition("=")[0]
         if name not in known:
             raise UserError(f"--resources = {option!r}: the sweep has no stage {name}. Name one of {', '.join(known)}.")
+
+
+def check_machine(resources: Callable[[Stage], Resources], built: Iterable[Stage]) -> None:
+    """Refuse units that this machine, alone and without Ray, has no room for."""
+    cores, cards = os.cpu_count() or 1, torch.cuda.device_count()
+    for shape in {resources(part) for stage in built for part in walk(stage) if isinstance(part, Stage)}:
+        if shape.cpus > cores or shape.gpus > cards:
+            asked = f"--resources = cpu:{shape.cpus:g} gpu:{shape.gpus:g}"
+            raise UserError(f"{asked}: this machine has cpu:{cores} gpu:{cards}. Ask for less, or leave out --engine inline.")
+
+
+def check_address(address: str | None) -> None:
+    """Refuse a cluster's `host:port` at which nothing listens; Ray would try it for minutes."""
+    if address is None or address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        cure = "Give host:port of a running cluster in RAY_ADDRESS, or unset it for one on this machine."
+        raise UserError(f"RAY_ADDRESS = {address!r}: no Ray cluster answers there ({error}). {cure}") from error
+
+
+def check_folders(root: Path, sweep: str) -> None:
+    """Refuse a file where the run will want a folder, which it would find only at the end."""
+    for path in (root / "sweeps", root / "sweeps" / sweep, root / "reports", root / "reports" / sweep, root / "mlartifacts"):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path}: must be a folder, and is a file. Move it away, or name another --root.")
 
 
 def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:

@@ -62,6 +62,15 @@ class Lock:
         if _owner(self.path) == self.me:
             self.path.unlink()
 
+    def check(self) -> None:
+        """Raise `UserError` when the lock is lost: another driver writes now, and this one must write nothing more."""
+        with contextlib.suppress(OSError):  # as for the heartbeat
+            if _owner(self.path) != self.me:
+                self.lost.set()
+        if self.lost.is_set():
+            rule = "another driver took this sweep over, since this one was not heard of for a minute; this one has stopped"
+            raise UserError(f"{self.path}: {rule}. What is finished is kept; see with `status` how far the sweep is.")
+
     def _take(self, draft: Path) -> None:
         with open(self.path.with_name("driver.lock.door"), "w", encoding="utf-8") as door:
             fcntl.flock(door, fcntl.LOCK_EX)

@@ -4,6 +4,7 @@ The first opening of a fresh database creates its schema, which processes must n
 and an address must not carry a password or send results over an open network.
 """
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from contrast.component import UserError
 
@@ -28,8 +29,8 @@ _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEO
 
 def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient", str]:
     """A client of the store at `uri` (`root`/mlflow.db by default) and the id of the sweep's experiment there."""
+    check(sweep, root, uri)
     address = uri if uri is not None else f"sqlite:///{root.resolve() / 'mlflow.db'}"
-    check(address)
     if uri is None:
         _unhurried(root.resolve() / "mlflow.db")
     local = address.startswith("sqlite:")
@@ -39,15 +40,19 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     # MLflow is imported here, after the variables above and only when it is needed, since that takes seconds.
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors come as exceptions, and are told in one line
     try:
         client = MlflowClient(address, registry_uri=address)
-        return client, _experiment(client, sweep, (root.resolve() / "mlartifacts" / sweep).as_uri() if local else None)
+        return client, _experiment(client, sweep, _artefacts(root, sweep) if local else None)
     except MlflowException as error:
         cure = "Use the MLflow that wrote it, or delete it: all runs are sent again." if local else "Ask who runs the server."
         raise UserError(f"--mlflow = {address!r}: MLflow refuses it ({str(error).splitlines()[0]}). {cure}") from error
+    except SQLAlchemyError as error:
+        cure = "See that its disk has room and that it may be written; what is finished is kept."
+        raise UserError(f"--mlflow = {address!r}: the database fails ({str(error).splitlines()[0]}). {cure}") from error
 
 
 @cache
@@ -67,9 +72,47 @@ def _unhurried(database: Path) -> None:
     event.listen(Engine, "connect", connected)
 
 
-def check(address: str) -> None:
-    """Raise `UserError` unless the address is a SQLite database or an empty place for one, or a server that may be used and answers."""
-    parts = urlsplit(address)
+def check(sweep: str, root: Path, uri: str | None) -> None:
+    """Raise `UserError` unless the sweep can be sent there; nothing is written.
+
+    `uri` must be a SQLite database or an empty place for one, or a server that may be used and answers; without it the
+    database below `root` must be sound and must keep the sweep's files there.
+    """
+    if uri is not None:
+        _check_address(uri)
+        return
+    database = root.resolve() / "mlflow.db"
+    if set("?%") & set(str(database)):
+        raise UserError(f"--root = {str(root)!r}: must not have ? or % in its path, which MLflow would misread. Name another folder.")
+    if sweep == "Default":
+        raise UserError("Sweep.name = 'Default': is the name of MLflow's own experiment. Rename the sweep.")
+    _check_sound(f"sqlite:///{database}", database)
+    _check_location(database, sweep, _artefacts(root, sweep))
+
+
+def _artefacts(root: Path, sweep: str) -> str:
+    return (root.resolve() / "mlartifacts" / sweep).as_uri()
+
+
+def _check_location(database: Path, sweep: str, artefacts: str) -> None:
+    """The experiment of a sweep must keep its files below the root; after the root was moved or copied it does not."""
+    if not database.exists() or database.stat().st_size == 0:
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (sweep,)).fetchone()
+        except sqlite3.OperationalError:
+            return  # no tables yet
+    if found is not None and found[0] != artefacts:
+        rule = f"keeps its files at {found[0]}, not at {artefacts}; was the root moved or copied?"
+        raise UserError(f"{database}: the experiment {sweep!r} {rule} Delete the file: all runs are sent again.")
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise UserError(f"--mlflow = {address!r}: is no address ({error}). Write https://host:port or sqlite:////path.") from error
     if parts.username is not None or parts.password is not None:
         cure = "Leave them out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         raise UserError(f"--mlflow = {parts.scheme}://...@{parts.hostname}: must not carry a name or a password. {cure}")
@@ -88,13 +131,30 @@ def _check_database(address: str) -> None:
     path = Path(address.removeprefix("sqlite:///"))
     if not address.startswith("sqlite:///") or not path.name:
         raise UserError(f"--mlflow = {address!r}: must name a file. Write sqlite:////absolute/path/mlflow.db.")
-    if path.exists() and path.stat().st_size > 0:
-        with open(path, "rb") as file:
-            sound = file.read(len(_HEADER)) == _HEADER
-        if not sound:
-            raise UserError(f"--mlflow = {address!r}: is not a SQLite database. Delete the file: all runs are sent again.")
+    _check_sound(address, path)
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"--mlflow = {address!r}: cannot be written. Name a file that you may write to.")
+
+
+def _check_sound(address: str, path: Path) -> None:
+    """What is at `path` must be a whole SQLite database: MLflow would try a torn one for minutes."""
+    if path.is_dir():
+        raise UserError(f"--mlflow = {address!r}: is a folder, not a SQLite database. Move it away: all runs are sent again.")
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    cure = "Delete the file: all runs are sent again."
+    try:
+        with open(path, "rb") as file:
+            if file.read(len(_HEADER)) != _HEADER:
+                raise UserError(f"--mlflow = {address!r}: is not a SQLite database. {cure}")
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_PATIENCE)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except OSError as error:
+        raise UserError(f"--mlflow = {address!r}: cannot be read ({error.strerror}). Mend its permissions.") from error
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise UserError(f"--mlflow = {address!r}: the database is damaged ({verdict.splitlines()[0]}). {cure}")
 
 
 def _check_server(address: str) -> None:

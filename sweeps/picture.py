@@ -33,11 +33,14 @@ class Picture:
 
 
 def pictures(found: Iterable[tuple[str, Drawn, Artefact]]) -> dict[str, Picture]:
-    """One picture for each family of keys whose measures have a figure, by file name; `found` goes by key."""
+    """One picture for each family of keys whose measures have a figure, by file name; `found` goes by key.
+
+    A measure whose main result is not finite is in no picture.
+    """
     groups: dict[tuple[str, type[Measure]], list[tuple[Drawn, Artefact]]] = {}
     for key, one, source in found:
         kind = type(one.measure)
-        if _has_figure(kind):
+        if _has_figure(kind) and one.finite:
             groups.setdefault((key.partition("/")[0], kind), []).append((one, source))
     shown: dict[str, Picture] = {}
     for (family, kind), group in groups.items():

@@ -165,7 +165,7 @@ class Population:
     def closure(self, replicate: Replicate) -> list[Job]:
         """The jobs of a replicate: what it returns and all that is nested in it."""
         stages = dict.fromkeys(stage for top in replicate.stages.values() for stage in (top, *all_stages(top)))
-        return [self.graph.jobs[self.graph.identity(stage)] for stage in stages]
+        return [self.graph.job(stage) for stage in stages]  # of a candidate that was pruned earlier they may be new
 
     def settled(self, who: Want) -> None:
         """Something a replicate wants was settled: see whether it is complete, diverged or failed, and go on."""
@@ -289,6 +289,16 @@ class Population:
         """Search, confirmation and what compares all replicates are done."""
         confirmed = not self._confirm_wanted or (self.confirming and self._confirm_settled)
         return self.drawn_all and confirmed and self.across_state in ("no", "done")
+
+    @property
+    def any_complete(self) -> bool:
+        """Whether something came of it: a candidate, or a replicate where nothing is searched."""
+        return any(r.state == state.COMPLETE for c in self.candidates.values() for r in c.replicates)
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether there is nothing to run: all is finished, and nothing that it rests on was lost since."""
+        return self.finished_all and not self.graph.ready(math.inf)
 
     @property
     def _confirm_wanted(self) -> bool:

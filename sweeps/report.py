@@ -83,14 +83,18 @@ def _curves(population: Population) -> list[Curve]:
 
 def _measures(population: Population) -> list[Section]:
     """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
-    pictures = [_picture(family, drawn) for family, drawn in families(population).items()]
-    pictures += [_picture(family, drawn) for family, drawn in _across(population).items()]
+    groups = [*families(population).items(), *_across(population).items()]
+    pictures = [_picture(family, [one for one in drawn if one.finite]) for family, drawn in groups]
     found = tuple(picture for picture in pictures if picture is not None)
+    lost = sum(not one.finite for _, drawn in groups for one in drawn)
+    left_out = f" Not in the pictures: {lost} measures whose main result is not finite." if lost else ""
     phase = "test split, fresh seeds" if population.phase == "search" and confirmed(population) else "seeds of the declaration"
-    return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).", (), found)] if found else []
+    return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}", (), found)] if found else []
 
 
 def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
+    if not drawn:
+        return None
     figure = type(drawn[0].measure).figure(drawn)
     if figure is None:
         return None

@@ -44,6 +44,8 @@ def _parse(option: str) -> tuple[str, Resources]:
         cure = f"Write for example {Pretrain.__name__}=gpu:1,cpu:8 or {Finetune.__name__}=cpu:2."
         raise UserError(f"--resources = {option!r}: must read Class=gpu:N,cpu:N. {cure}")
     amounts = dict(part.split(":") for part in match.groups()[1:] if part)
+    if match.group(3) is not None and len(amounts) < 2:
+        raise UserError(f"--resources = {option!r}: names one kind twice. Write each of cpu and gpu once.")
     found = Resources(float(amounts.get("cpu", 1)), float(amounts.get("gpu", 0)))
     if found.cpus < 1:
         raise UserError(f"--resources = {option!r}: a unit needs at least one core. Write cpu:1 or more.")

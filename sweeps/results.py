@@ -1,6 +1,7 @@
 """What came out of a sweep, as tables: candidates, confirmed results, paired differences, time by class, status."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
 from sweeps.population import Population
-from sweeps.store import Store, write_atomically
+from sweeps.store import Untouched, write_atomically
 from sweeps.sweep import Sweep, judged, matches
 
 FOOTER = "mean ± half-width of the 95 % t interval over seeds (n seeds)"
@@ -33,7 +34,7 @@ class Unwritten(CandidateFiles):
 
 def adopted(sweep: Sweep, root: Path) -> Population:
     """The state of a sweep as its files and the store have it, to look at; nothing is drawn, run or written."""
-    store = Store(root)
+    store = Untouched(root)
     store.check_format()
     return Population(
         sweep, store, Unwritten(root, sweep.name), searching=searches(sweep), check=lambda stages, phase: None, emit=lambda event: None
@@ -47,9 +48,12 @@ def headline(population: Population) -> list[str]:
     return [key for pattern in patterns for key in matches(pattern, keys)] if patterns else keys
 
 
-def over_seeds(replicates: list[Replicate], key: str) -> Interval | None:
-    """A metric's mean and interval over complete replicates."""
+def over_seeds(replicates: list[Replicate], key: str) -> Interval | str | None:
+    """A metric's mean and interval over complete replicates, or that it is not finite in some of them."""
     values = [r.metrics[key] for r in replicates if r.state == state.COMPLETE and key in r.metrics]
+    bad = sum(not math.isfinite(value) for value in values)
+    if bad:
+        return f"not finite in {bad} of {len(values)}"
     return interval(values) if values else None
 
 
@@ -66,11 +70,12 @@ def candidates_table(population: Population) -> Table:
 
 
 def objective(population: Population, candidate: Candidate) -> Interval | None:
-    """A candidate's objective over the seeds of the search that are complete."""
+    """A candidate's objective over the seeds of the search that are complete; None if it is not finite in one of them."""
     complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
     if population.sweep.objective is None or not complete:
         return None
-    return interval([judged(population.sweep.objective, r.metrics) for r in complete])
+    values = [judged(population.sweep.objective, r.metrics) for r in complete]
+    return interval(values) if all(map(math.isfinite, values)) else None
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)
@@ -127,9 +132,10 @@ def _families(keys: list[str]) -> dict[str, list[str]]:
 
 
 def _by_seed(replicates: list[Replicate], keys: list[str]) -> dict[int, float]:
-    """The mean over `keys` of each complete replicate that has all of them, by seed."""
+    """The mean over `keys` of each complete replicate that has all of them, by seed; one that is not finite is left out."""
     complete = [r for r in replicates if r.state == state.COMPLETE and all(key in r.metrics for key in keys)]
-    return {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
+    means = {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
+    return {seed: mean for seed, mean in means.items() if math.isfinite(mean)}
 
 
 def classes_table(population: Population) -> Table:
@@ -154,15 +160,24 @@ def save_launch(controller: Controller, root: Path) -> None:
     write_atomically(root / "sweeps" / controller.population.sweep.name / "launch.json", json.dumps(found))
 
 
+def last_launch(root: Path, sweep: str) -> dict[str, Any] | None:
+    """What the last launch remembered; None when there is nothing, or nothing that can be read: the next one writes it anew."""
+    try:
+        found = json.loads((root / "sweeps" / sweep / "launch.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    counted = isinstance(found, dict) and all(type(found.get(name)) is int for name in ("reused", "computed"))
+    return found if counted else None
+
+
 def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
     """How far a sweep is, as plain data."""
     population = adopted(sweep, root)
     jobs = population.graph.jobs.values()
-    last = root / "sweeps" / sweep.name / "launch.json"
     best = population.best(1)
     return {
         "sweep": sweep.name,
-        "finished": population.finished_all,
+        "finished": population.nothing_left,
         "candidates": dict(Counter(c.state for c in population.candidates.values())),
         "planned": population.trials * len(sweep.arm_list),
         "stages": {
@@ -171,7 +186,7 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
             "failed": sum(job.state == FAILED for job in jobs),
             "missing": sum(job.state not in (HELD, DIVERGED, FAILED) for job in jobs),
         },
-        "last_launch": json.loads(last.read_text(encoding="utf-8")) if last.exists() else None,
+        "last_launch": last_launch(root, sweep.name),
         "best": [
             {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "value": c.value, "n": c.n} for c in best if c.value is not None
         ],

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from rich.console import Console
 from contrast.component import UserError
 from sweeps.calling import call
 from sweeps.controller import SweepFailed
+from sweeps.disk import full, refusal
 from sweeps.ending import INTERRUPTED, tell
 from sweeps.sweep import Sweep
 
@@ -49,7 +51,7 @@ def main(sweep: Declared, argv: list[str] | None = None) -> None:
 
 
 def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
-    """Run the application over these sweeps; a user's mistake ends with one message and exit code 2."""
+    """Run the application over these sweeps; a user's mistake, or a file in the way, ends with one message and exit code 2."""
     _known.clear()
     _known.update(known)
     try:
@@ -60,6 +62,11 @@ def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
     except SweepFailed as error:
         tell(error)
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None and not full(error):  # not about a file: a connection, or a defect
+            raise
+        tell(UserError(refusal(error)))
+        raise SystemExit(2) from None
 
 
 @app.command("list")
@@ -77,10 +84,10 @@ def plan(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = 
     from sweeps.forecast import forecast
     from sweeps.launch_checks import searches
     from sweeps.results import plan_table
-    from sweeps.store import Store
+    from sweeps.store import Untouched
 
     sweep = _find(name, preset, trials, seeds)
-    store = Store(root)
+    store = Untouched(root)
     store.check_format()
     found = forecast(sweep, store, searches(sweep))
     if as_json:
@@ -160,7 +167,10 @@ def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials 
     from sweeps.report import write_report
     from sweeps.results import adopted, print_summary
 
-    population = adopted(_find(name, preset, trials, seeds), root)
+    sweep = _find(name, preset, trials, seeds)
+    if not (root / "store").is_dir():
+        raise UserError(f"--root = {str(root)!r}: has no store, so there is nothing to report. Name the --root of a run.")
+    population = adopted(sweep, root)
     print_summary(population, write_report(population, root), root, None, _console())
 
 
@@ -181,7 +191,7 @@ def logs(fingerprint: Annotated[str, typer.Argument(help="A stage's fingerprint,
     """The logs of a stage's attempts, oldest first."""
     for log in sorted(_stage_folder(root, fingerprint).glob("*/log.txt")):
         print(f"== {log}")
-        print(log.read_text(encoding="utf-8"), end="")
+        print(log.read_text(encoding="utf-8", errors="replace"), end="")
 
 
 def _console() -> Console:
@@ -196,6 +206,8 @@ def _stage_folder(root: Path, fingerprint: str) -> Path:
     store = Store(root)
     store.check_format()
     found = store.find(fingerprint)
+    if not found and not re.fullmatch("[0-9a-f]{1,64}", fingerprint):
+        raise UserError(f"{fingerprint}: is no fingerprint. Give its first digits, 0-9 and a-f, as records and the report show it.")
     if len(found) != 1:
         which = ", ".join(path.name for path in found[:5]) or "none"
         raise UserError(f"{fingerprint}: names {len(found)} stages in {str(root)!r} ({which}). Give more digits, or another --root.")

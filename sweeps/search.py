@@ -56,7 +56,9 @@ def should_prune(sweep: Sweep, history: Sequence[Told], current: Told) -> bool:
         return False
     study = _study(sweep, history, None)
     study.add_trial(_frozen(current))
-    pruner = sweep.pruner or optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=30)
+    # A short search has few results to compare with, and a pruner that waits for five of them would never act.
+    startup = min(5, max(1, sweep.trials - sweep.window))
+    pruner = sweep.pruner or optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=30)
     return bool(pruner.prune(study, study.trials[-1]))  # some pruners answer in numpy
 
 

@@ -12,21 +12,21 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from contrast.component import UserError
 from contrast.model import Artefact
+from contrast.saved import CURVE, STATE, first_lines, read_saved, saved_epoch
 from contrast.stage import Metrics, Stage
 from sweeps.fingerprint import fingerprint
+from sweeps.seal import sealed, unsealed
 
 FORMAT = 1
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,10 @@ class Store:
         if not path.exists():
             return
         try:
-            found = int(json.loads(path.read_text(encoding="utf-8"))["format"])
-        except (ValueError, KeyError, TypeError) as error:
+            found = json.loads(path.read_text(encoding="utf-8"))["format"]
+            if type(found) is not int or found < 1:
+                raise ValueError(f"format {found!r}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: does not say the format of the store ({error}). Restore the file, or name another --root.") from error
         if found > FORMAT:
             cure = "Update contrast-sweeps, or name another --root."
@@ -122,17 +124,21 @@ class Store:
         record = read_record(path)
         sound = record is not None and all(_digest(folder / record.attempt / name) == sha for name, sha in record.files.items())
         if not sound:
-            with contextlib.suppress(FileNotFoundError):  # another process moved it first
-                os.replace(path, folder / f"record.json.unsound-{int(time.time())}-{secrets.token_hex(2)}")
+            self._set_aside(path)
             return None
         return record
+
+    def _set_aside(self, path: Path) -> None:
+        """Move a record that is not sound out of the way, so that the stage can be made again."""
+        with contextlib.suppress(FileNotFoundError):  # another process moved it first
+            os.replace(path, path.with_name(f"record.json.unsound-{int(time.time())}-{secrets.token_hex(2)}"))
 
     def begin(self, stage: Stage, identity: str) -> Path:
         """A new attempt's folder, with the newest sound training state of an earlier attempt copied into it."""
         folder = self.folder(stage, identity)
         attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
         attempt.mkdir(parents=True)
-        saved = sorted(((_saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
+        saved = sorted(((saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
         for epoch, _, old in saved:
             if epoch > 0 and _copied_state(old, attempt):
                 break
@@ -164,19 +170,20 @@ class Store:
             identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
         )
         temporary = attempt / "record.tmp"
-        temporary.write_text(_sealed(record), encoding="utf-8")
+        temporary.write_text(sealed("record", asdict(record)), encoding="utf-8")
         _sync(temporary)
         try:
             os.link(temporary, folder / "record.json")
         except FileExistsError:
             standing = self.held(stage, identity)
             if standing is not None:
+                _remove_states(folder)
                 return standing
             os.link(temporary, folder / "record.json")
         finally:
             temporary.unlink()
         _sync(folder)
-        (attempt / STATE).unlink(missing_ok=True)  # only now: a kill before the record stands must not lose the training
+        _remove_states(folder)  # only now: a kill before the record stands must not lose the training
         self._known[identity] = record
         return record
 
@@ -202,7 +209,15 @@ class Store:
 
     def find(self, prefix: str) -> list[Path]:
         """The folders of stages whose fingerprint starts with `prefix`."""
-        return sorted(path for path in (self.root / "store").glob(f"*/{prefix}*") if path.is_dir())
+        digits = re.fullmatch("[0-9a-f]{1,64}", prefix) is not None
+        return sorted(path for path in (self.root / "store").glob(f"*/{prefix}*") if path.is_dir()) if digits else []
+
+
+class Untouched(Store):
+    """The store for looking only: a record that is not sound does not count, and stays where it is."""
+
+    def _set_aside(self, path: Path) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -220,25 +235,23 @@ class Resolver:
 def read_record(path: Path) -> Record | None:
     """The record in a file, or None when the file is gone, torn, altered by as much as a byte, or not one."""
     try:
-        text = path.read_text(encoding="utf-8")
-        sealed = json.loads(text)
-        if sealed["seal"] != _seal(sealed["record"]) or text != json.dumps(sealed, indent=1):
-            return None
-        return Record(**sealed["record"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Record(**unsealed("record", path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError):
         return None
 
 
 def read_curve(attempt: Path) -> list[Metrics]:
-    """The metrics of each saved epoch of an attempt; a torn last line does not count."""
-    path = attempt / "curve.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    curve = []
-    for line in lines:
+    """The metrics of each saved epoch of an attempt, up to the first line that is torn or is not of a curve."""
+    path = attempt / CURVE
+    curve: list[Metrics] = []
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            curve.append(json.loads(line))
+            metrics = json.loads(line)
         except ValueError:
             break
+        if not isinstance(metrics, dict):
+            break
+        curve.append(metrics)
     return curve
 
 
@@ -250,18 +263,10 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _seal(record: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _sealed(record: Record) -> str:
-    data = json.loads(json.dumps(asdict(record)))
-    return json.dumps({"record": data, "seal": _seal(data)}, indent=1)
-
-
 def _attempts(folder: Path) -> list[Path]:
     """The attempts at a stage, oldest first."""
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+    named = re.compile("[0-9a-f]+-[0-9a-f]+")
+    return sorted(path for path in folder.iterdir() if named.fullmatch(path.name) and path.is_dir()) if folder.is_dir() else []
 
 
 def _began(attempt: Path) -> float:
@@ -275,29 +280,33 @@ def _seconds_saved(attempt: Path) -> float:
     return max(0.0, curve.stat().st_mtime - _began(attempt)) if curve.exists() else 0.0
 
 
-def _saved_epoch(attempt: Path) -> int:
-    """The epoch up to which an attempt can be continued; 0 if it has no sound state."""
-    try:
-        with safe_open(attempt / STATE, framework="pt") as file:
-            epoch = int(file.metadata()["epoch"])
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
-        return 0
-    return epoch if len(read_curve(attempt)) >= epoch else 0
+def _remove_states(folder: Path) -> None:
+    """Remove the training states of all attempts at a finished stage; one of them that still runs needs its own no more."""
+    for attempt in _attempts(folder):
+        with contextlib.suppress(OSError):  # the record stands, whatever lies there in a state's place
+            (attempt / STATE).unlink(missing_ok=True)
 
 
 def _copied_state(old: Path, attempt: Path) -> bool:
-    """Copy the training state of an earlier attempt; False when it was committed meanwhile, which removes its state."""
+    """Copy the training state of an earlier attempt; False when it is not sound, or was committed meanwhile, which removes it.
+
+    The state first: who saves another epoch meanwhile adds a line to the curve, and lines beyond the state's epoch are cut.
+    """
     try:
-        for name in ("curve.jsonl", STATE):
-            shutil.copyfile(old / name, attempt / name)
-    except FileNotFoundError:
-        (attempt / "curve.jsonl").unlink(missing_ok=True)
-        return False
-    return True
+        shutil.copyfile(old / STATE, attempt / STATE)
+        lines = first_lines(old / CURVE, saved_epoch(attempt))
+        (attempt / CURVE).write_bytes(b"".join(line + b"\n" for line in lines))
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        lines = []
+    if lines and read_saved(attempt)[0]:
+        return True
+    for name in (CURVE, STATE):
+        (attempt / name).unlink(missing_ok=True)
+    return False
 
 
 def _digest(path: Path) -> str:
-    if not path.exists():
+    if not path.is_file():
         return "missing"
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -82,10 +82,10 @@ class Sweep:
     def __post_init__(self) -> None:
         require_types(self)
         require(
-            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)),
+            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name)),
             self,
             "name",
-            "must be letters, digits, . _ -",
+            "must be at most 100 letters, digits, . _ -",
             "Rename the sweep.",
         )
         require(self.trials >= 1, self, "trials", "must be at least 1", "Give a number of candidates per arm.")

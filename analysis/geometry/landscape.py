@@ -11,7 +11,7 @@ point take the ceiling for its loss: they are lower bounds there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, pi
+from math import isfinite, nan, pi
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -74,7 +74,6 @@ class Landscape(Measure):
         plane = Plane(model.net, u, v, pixels[chosen], labels[chosen], precision)
         require_classes(self, plane.logits(plane.batches[0][0]).shape[1], self.on)
         centre = plane.loss(0.0, 0.0)
-        require(centre < self.ceiling, self, "ceiling", f"must be above the loss at the centre, {centre:.4g}", "Raise the ceiling.")
         alphas = grid(self.points, self.span)
         surface = np.array([[plane.loss(a, b, self.ceiling) for b in alphas] for a in alphas])
         clipped = ~(surface <= self.ceiling)  # NaN, of weights that overflow, too
@@ -82,10 +81,11 @@ class Landscape(Measure):
         workspace.keep_arrays(surface=surface, clipped=clipped, alphas=alphas)
         rings = loss_on_rings(surface, alphas, np.linspace(0, self.span, _RADII + 1))
         flatness = loss_on_rings(surface, alphas, np.array([RADIUS])).mean() - centre
+        seen = centre < self.ceiling  # of a solution above the ceiling nothing is seen, and nothing is claimed
         return {
-            "flatness": float(flatness),
+            "flatness": float(flatness) if seen else nan,
             "loss_at_centre": centre,
-            "radius_rise_1": radius_of_rise(rings, self.span, min(centre + 1, self.ceiling)),
+            "radius_rise_1": radius_of_rise(rings, self.span, min(centre + 1, self.ceiling)) if seen else nan,
             "cosine": cosine(u, v),
             "clipped_share": float(clipped.mean()),
         }

@@ -1,7 +1,8 @@
 """Decoded images, once per node: memory-mapped arrays that all workers share, sorted by class and then by content.
 
 An entry's folder is named by a key of the data set, the split and the source files' paths, sizes and times. It is built in
-a temporary folder and renamed, so it is whole or absent, and two processes that build at once only waste time.
+a temporary folder and renamed, so it is whole or absent, and two processes that build at once only waste time. A process
+compares the arrays with their checksums when it first opens an entry; one that differs by a byte is built again.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import shutil
 import time
 import uuid
 from contextlib import suppress
+from functools import cache as once
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from contrast.data.source import Found, Split
 
 _FORMAT = 1
 _BUILDING = ".building-"
+_PIXELS, _LABELS, _ABOUT = "pixels.npy", "labels.npy", "about.json"
 _ABANDONED = 3600.0  # seconds after which a build counts as abandoned
 
 
@@ -50,11 +53,11 @@ def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> D
             _build(dataset, split, pixels, labels, folder)
         except OSError as error:
             cure = "Set CONTRAST_CACHE to a folder with space."
-            raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror}). {cure}") from error
+            raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror or error}). {cure}") from error
         decoded = _open(folder)
     if decoded is None:
         raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: {folder.name} does not read back. Set CONTRAST_CACHE to a sound disk.")
-    check_pinned(dataset.name, split, {int(c): d for c, d in _about(folder)["digests"].items()})
+    check_pinned(dataset.name, split, {int(c): d for c, d in _about(folder).digests.items()})
     return decoded
 
 
@@ -67,20 +70,49 @@ def _key(dataset: Dataset, split: Split, found: Found) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _about(folder: Path) -> dict[str, dict[str, str]]:
-    about: dict[str, dict[str, str]] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+class _About(NamedTuple):
+    """What an entry says of itself: the digest of each class, and the checksum of each array's file."""
+
+    digests: dict[str, str]
+    files: dict[str, str]
+
+
+def _about(folder: Path) -> _About:
+    """Raises `ValueError` for a file that is not as it was written."""
+    text = (folder / _ABOUT).read_text(encoding="utf-8")
+    try:
+        about = _About(**json.loads(text)["about"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not the account of an entry ({error})") from error
+    if text != _sealed(about):
+        raise ValueError("altered")
     return about
 
 
+def _sealed(about: _About) -> str:
+    fields = about._asdict()
+    return json.dumps({"about": fields, "seal": hashlib.sha256(json.dumps(fields).encode()).hexdigest()}, indent=1)
+
+
 def _open(folder: Path) -> Decoded | None:
-    """The entry, or None when it is absent or its arrays are not whole; numpy compares header and size of a file it maps."""
+    """The entry, or None when it is absent or not as it was written."""
     try:
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
-        _about(folder)
+        for name, checksum in _about(folder).files.items():
+            path, now = folder / name, (folder / name).stat()
+            if _checksum(path, now.st_ino, now.st_size, now.st_mtime_ns) != checksum:
+                return None
+        pixels = np.load(folder / _PIXELS, mmap_mode="r", allow_pickle=False)
+        labels = np.load(folder / _LABELS, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return Decoded(pixels, labels) if len(pixels) == len(labels) else None
+
+
+@once
+def _checksum(path: Path, *_version: int) -> str:
+    """The checksum of a file, computed once a process as long as inode, size and time stay the same."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarray, folder: Path) -> None:
@@ -94,9 +126,11 @@ def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarra
     building = folder.with_name(f"{_BUILDING}{uuid.uuid4().hex}")
     building.mkdir()
     try:
-        _write(building / "pixels.npy", pixels[order])
-        _write(building / "labels.npy", labels[order])
-        (building / "about.json").write_text(json.dumps({"digests": digests}, indent=1), encoding="utf-8")
+        _write(building / _PIXELS, pixels[order])
+        _write(building / _LABELS, labels[order])
+        files = {name: _checksum(building / name) for name in (_PIXELS, _LABELS)}
+        about = _About({str(c): digest for c, digest in digests.items()}, files)
+        (building / _ABOUT).write_text(_sealed(about), encoding="utf-8")
         _publish(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)

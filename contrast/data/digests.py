@@ -36,7 +36,7 @@ def check_pinned(name: str, split: str, digests: Digests) -> Digests:
 
 def check_recorded(record: Path, name: str, split: str, digests: Digests) -> None:
     """Compare with the digests recorded in `record`, if any, and record new classes. Raises `UserError` for a difference."""
-    known: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    known = _recorded(record)
     if wrong := _differing(known, digests):
         raise UserError(
             f"data: {name}, split {split}: the images of class {wrong} must stay those that results under this name were computed "
@@ -46,6 +46,19 @@ def check_recorded(record: Path, name: str, split: str, digests: Digests) -> Non
     temporary = record.with_name(f"{record.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, record)
+
+
+def _recorded(record: Path) -> dict[str, str]:
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        known = error
+    if not isinstance(known, dict):
+        cure = "Remove it; it is written again from the images as they are now."
+        raise UserError(f"{record}: does not hold the digests of the images first seen on this node ({known}). {cure}")
+    return known
 
 
 def _differing(known: Mapping[str, str], digests: Digests) -> str:

@@ -17,7 +17,7 @@ def quickstart(preset: str = "mini") -> Sweep:
         preset,
         {
             "smoke": (Generalized(Digits(per_class=40), 4, 2, 3, (64, 128), 3, 20), 2, (0, 10), Confirm(1, (1, 2))),
-            "mini": (Generalized(Digits(), 8, 15, 20, (64, 128, 256, 512), 9, 100), 8, (0, 10, 20), Confirm(1, (1, 2, 3))),
+            "mini": (Generalized(Digits(), 8, 15, 20, (64, 128, 256, 512), 9, 100), 12, (0, 10, 20), Confirm(1, (1, 2, 3))),
         },
     )
     return Sweep(

@@ -25,6 +25,7 @@ from contrast.component import UserError
 from contrast.model import Model
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
 from sweeps.controller import WorkUnit
+from sweeps.disk import full, lasting, refusal
 from sweeps.fingerprint import package_digest
 from sweeps.masking import masked
 from sweeps.store import Store, read_curve
@@ -43,7 +44,7 @@ class Place:
 class Message:
     """What a worker tells: a stage began, an epoch is saved, a stage is committed or failed; `index` in the unit's stages.
 
-    For "failed", `text` is what happened and `cause` "user" or "exception".
+    For "failed", `text` is what happened and `cause` "user", "refused" or "exception".
     """
 
     kind: Literal["began", "epoch", "committed", "failed"]
@@ -71,7 +72,12 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
         identity = unit.identities[stage]
         if store.held(stage, identity) is None:
             yield Message("began", index)
-            failure = yield from _run(stage, index, identity, unit, place, store, memory)
+            try:
+                failure = yield from _run(stage, index, identity, unit, place, store, memory)
+            except OSError as error:  # of the store, or of a full disk: no fault of the stage
+                if not lasting(error):
+                    raise
+                failure = Message("failed", index, text=refusal(error), cause="user")
             if failure is not None:
                 yield failure
                 return
@@ -114,8 +120,10 @@ def _run(
         log.line(f"diverged: {error}")
     except UserError as error:
         log.line(str(error))
-        return Message("failed", index, text=masked(str(error)), cause="user")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a user's stage raises is that stage's failure, not the worker's)
+        return Message("failed", index, text=masked(str(error)), cause="refused")
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and full(error):
+            raise
         text = masked("".join(traceback.format_exception(error)[-6:]))
         log.line(text)
         return Message("failed", index, text=text, cause="exception")

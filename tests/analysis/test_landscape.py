@@ -223,5 +223,12 @@ def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net
             Landscape(stage, on=data, **fields)
     with pytest.raises(UserError, match=r"Landscape\.precision = 'fp16'"):
         spoiled(Landscape(stage, on=data), "precision", "fp16")
-    with pytest.raises(UserError, match=r"Landscape\.ceiling = 0\.1: must be above the loss at the centre"):
-        lab.run(Landscape(stage, on=data, points=3, ceiling=0.1))
+
+
+def test_of_a_solution_above_the_ceiling_nothing_is_claimed(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    results, _ = lab.run(Landscape(stage, on=data, points=3, ceiling=0.1))
+    assert np.isnan([results["flatness"], results["radius_rise_1"]]).all()
+    assert results["loss_at_centre"] > 0.1
+    assert results["clipped_share"] == 1

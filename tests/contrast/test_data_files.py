@@ -4,6 +4,7 @@ cache is whole or absent, shared, and rebuilt when damaged.
 The images are a small data set of the tests' own, and MNIST-like files in torchvision's layout. Nothing needs a network.
 """
 
+import hashlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,57 @@ def test_a_damaged_entry_is_built_again(cache, tmp_path, file, size, toy):
     assert same(first, (again.pixels[:40], again.labels[:40], again.ids[:40]))
     assert path.read_bytes() == whole
     assert not list(cache.glob(".building-*"))
+
+
+def altered(path, where, change):
+    content = bytearray(path.read_bytes())
+    content[where] ^= change
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "where", "change"), [("pixels.npy", -5, 1), ("labels.npy", -8, 1), ("about.json", 30, 1), ("about.json", 40, 2)]
+)
+def test_an_entry_with_a_changed_byte_is_built_again(cache, tmp_path, file, where, change, toy):
+    root = toy.parquet(tmp_path, *toy.images())
+    first = toy.dataset(classes=(0, 1)).load(root)
+    path = next(cache.glob(f"toy-train-*/{file}"))
+    whole = path.read_bytes()
+    altered(path, where, change)
+    again = toy.dataset(classes=(0, 1, 2)).load(root)
+    assert same(first, (again.pixels[:40], again.labels[:40], again.ids[:40]))
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "7", "null", "{}", '{"about": []}', '{"about": {"digests": 1, "files": []}}', '{"about": 1}', "\0"]
+)
+def test_an_entry_whose_account_is_none_is_built_again(cache, tmp_path, text, toy):
+    root = toy.parquet(tmp_path, *toy.images())
+    toy.dataset(classes=(0, 1)).load(root)
+    path = next(cache.glob("toy-train-*/about.json"))
+    whole = path.read_bytes()
+    path.write_text(text)
+    toy.dataset(classes=(0, 1, 2)).load(root)
+    assert path.read_bytes() == whole
+
+
+def test_arrays_are_read_once_a_process_to_compare_them(cache, tmp_path, toy, monkeypatch):
+    root, read, digest = toy.parquet(tmp_path, *toy.images()), [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: (read.append(file.name), digest(file, kind))[1])
+    for classes in ((0,), (1,), (0, 1)):
+        toy.dataset(classes=classes).load(root)
+    assert sorted(Path(name).name for name in read if ".building-" not in str(name)) == ["labels.npy", "pixels.npy"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_digests_of_images_seen_before_that_cannot_be_read_are_named(cache, tmp_path, text, toy):
+    images, labels = toy.images()
+    toy.dataset(classes=(0,)).load(toy.parquet(tmp_path / "a", images, labels))
+    (cache / "toy-train.json").write_text(text)
+    with pytest.raises(UserError, match=r"toy-train.json: does not hold the digests .* Remove it"):
+        toy.dataset(classes=(0,)).load(toy.parquet(tmp_path / "b", images, labels))
 
 
 def test_builders_at_the_same_time_do_no_harm(cache, tmp_path, toy):

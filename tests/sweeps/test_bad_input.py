@@ -318,6 +318,22 @@ MISTAKES = [
         ("--mlflow = 'http://tracking.example.org:5000'", "must not send results over an open network", "Use https, or a tunnel"),
     ),
     Mistake(
+        "MLflow at an address that is none",
+        (*SMOKE, "--mlflow", "http://[::1"),
+        ("--mlflow = 'http://[::1'", "is no address", "Write https://host:port"),
+    ),
+    Mistake(
+        "MLflow in a folder",
+        (*SMOKE, "--mlflow", "sqlite:///ROOT/store"),
+        ("--mlflow = 'sqlite:///", "is a folder, not a SQLite database", "Move it away"),
+    ),
+    Mistake(
+        "a report of a root that is none",
+        ("report", "quickstart", "--root", "ROOT/typo"),
+        ("--root = ", "has no store", "Name the --root of a run"),
+    ),
+    Mistake("a pattern for a stage", ("show", "**"), ("**", "is no fingerprint", "Give its first digits")),
+    Mistake(
         "MLflow nowhere", (*SMOKE, "--mlflow", "https://127.0.0.1:1"), ("--mlflow = 'https://127.0.0.1:1'", "does not answer", "Start it")
     ),
 ]

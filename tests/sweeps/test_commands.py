@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from sweeps.store import Store
 from tests import driver
 from tests.driver import SMOKE, command
 
@@ -71,6 +72,7 @@ def test_report_writes_the_page_of_what_is_finished(fresh_root, undisturbed):
 
 
 def test_report_of_nothing_says_so(tmp_path):
+    Store.open(tmp_path)
     ended = command("report", *SMOKE, "--root", tmp_path)
     assert ended.code == 0, ended.err
     assert "No candidate is complete yet." in (tmp_path / "reports" / "quickstart-smoke" / "index.html").read_text()

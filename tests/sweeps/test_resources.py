@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from contrast import Digits, SmallResNet, Untrained, UserError
+from sweeps.launch_checks import check_machine
 from sweeps.memory import PeakMemory, tree_bytes
 from sweeps.resources import Resources, cores_only, parsed, with_gpus
 from tests.world import Train
@@ -49,3 +50,15 @@ def test_the_peak_is_at_least_what_was_held_at_any_sample():
     during = tree_bytes()
     assert peak.stop() >= before
     assert during - before > 0.9 * held.nbytes
+
+
+def test_one_kind_named_twice_is_refused():
+    with pytest.raises(UserError, match=r"names one kind twice\. Write each of cpu and gpu once"):
+        parsed(["Train=cpu:2,cpu:3"], cores_only)
+
+
+@pytest.mark.parametrize("option", ["Train=cpu:4000", "Train=gpu:64"])
+def test_what_this_machine_alone_has_no_room_for_is_refused(option):
+    check_machine(cores_only, [Train(0.5, 0)])
+    with pytest.raises(UserError, match=r"this machine has cpu:\d+ gpu:\d+\. Ask for less"):
+        check_machine(parsed([option], cores_only), [Train(0.5, 0)])

@@ -239,7 +239,7 @@ def test_a_stage_whose_file_changed_runs_again_and_comes_out_the_same(world):
 def test_a_pruned_candidate_stays_pruned(world):
     expected = table(world.launch(pruned()))
     computed = dict(WORK)
-    saved = [json.loads(path.read_text()) for path in (world.root / "sweeps" / "searched" / "candidates").glob("*.json")]
+    saved = [json.loads(path.read_text())["candidate"] for path in (world.root / "sweeps" / "searched" / "candidates").glob("*.json")]
     assert {one["state"] for one in saved} == {"complete", "pruned"}
     assert table(world.launch(pruned())) == expected
     assert computed == WORK

@@ -233,6 +233,61 @@ def test_a_state_that_vanishes_while_it_is_copied_gives_way_to_the_next(store, m
     assert workspace(store.begin(STAGE, IDENTITY)).restore()[0] == 2
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["state.safetensors", "curve.jsonl"]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_state_or_a_curve_with_any_changed_byte_is_never_gone_on_from(name, where, change):
+    with opened() as store:
+        work(store.begin(STAGE, IDENTITY), 2)
+        newer = work(store.begin(STAGE, IDENTITY), 3)
+        content = bytearray((newer / name).read_bytes())
+        content[int(where * len(content))] ^= change
+        (newer / name).write_bytes(content)
+        assert workspace(newer).restore()[0] in (0, 3), "what the attempt itself reads back is sound, or it begins again"
+        (newer / name).write_bytes(content)
+        attempt = store.begin(STAGE, IDENTITY)
+        epoch, state = workspace(attempt).restore()
+        assert state["w"].tolist() == [float(epoch)]
+        assert [line["loss"] for line in read_curve(attempt)] == [1.0 / e for e in range(1, epoch + 1)]
+        assert epoch in (2, 3)
+
+
+@pytest.mark.parametrize("tensor", [torch.tensor(3), torch.zeros(0), torch.tensor([True]), torch.ones(2, 3, dtype=torch.bfloat16).T])
+def test_a_state_of_any_type_and_shape_reads_back(store, tensor):
+    attempt = store.begin(STAGE, IDENTITY)
+    workspace(attempt).save(1, {"loss": 1.0}, {"t": tensor})
+    epoch, state = workspace(attempt).restore()
+    assert epoch == 1
+    assert torch.equal(state["t"], tensor)
+
+
+def test_an_attempt_that_saves_while_it_is_copied_gives_a_curve_and_a_state_of_one_epoch(store, monkeypatch):
+    live = work(store.begin(STAGE, IDENTITY), 1)
+    copy = shutil.copyfile
+
+    def copied(source, target):
+        copy(source, target)
+        work(live, 3)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    attempt = store.begin(STAGE, IDENTITY)
+    assert [line["epoch"] for line in read_curve(attempt)] == [1]
+    assert workspace(attempt).restore()[0] == 1
+    record = finish(store, work(attempt, 4))
+    assert [line["epoch"] for line in record.curve] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_finished_stage_leaves_no_training_state_of_any_attempt(store, first):
+    for epochs in (1, 2):
+        work(store.begin(STAGE, IDENTITY), epochs)
+    late = work(store.begin(STAGE, IDENTITY), 3)
+    if not first:
+        committed(store)
+        work(late, 4)
+    finish(store, late)
+    assert not list(store.root.rglob("state.safetensors"))
+
+
 class Killed(BaseException):
     pass
 

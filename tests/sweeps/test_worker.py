@@ -80,7 +80,7 @@ def test_a_unit_ends_where_its_stage_diverges_or_fails(world):
     assert (failed.kind, failed.cause, failed.index) == ("failed", "exception", 0)
     assert failed.text.strip().endswith("KeyError: 'spoon'")
     *_, failed = execute(unit_of(world, Train(0.5, 0, kind="mistaken")), world.place, Memory())
-    assert (failed.cause, failed.text) == ("user", "x: is wrong. Mend it.")
+    assert (failed.cause, failed.text) == ("refused", "x: is wrong. Mend it.")
 
 
 def test_what_a_stage_prints_and_raises_is_in_its_log_and_not_on_the_terminal(world, capsys):

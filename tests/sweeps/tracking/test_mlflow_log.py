@@ -116,3 +116,15 @@ def test_an_address_is_refused_before_anything_is_sent(uri, rule, tmp_path):
 def test_a_root_that_was_moved_is_refused(sent, tmp_path):
     with pytest.raises(UserError, match=r"keeps its files at .*Delete mlflow\.db"):
         MlflowLog.open("search", tmp_path, f"sqlite:///{sent}")
+
+
+def test_a_database_whose_disk_is_full_is_told_in_one_message(tmp_path, monkeypatch):
+    import mlflow
+    from sqlalchemy.exc import OperationalError
+
+    def refused(*_, **__):
+        raise OperationalError("PRAGMA", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(mlflow, "MlflowClient", refused)
+    with pytest.raises(UserError, match=r"--mlflow = .*mlflow.db': the database fails \(.*disk I/O error.* has room"):
+        MlflowLog.open("full", tmp_path)
