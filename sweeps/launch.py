@@ -23,6 +23,7 @@ from sweeps import mlflow_store
 from sweeps.candidate import CandidateFiles
 from sweeps.controller import Controller
 from sweeps.display import Display
+from sweeps.ending import INTERRUPTED
 from sweeps.engines.worker import Place
 from sweeps.event import Event
 from sweeps.launch_checks import check_address, check_corners, check_folders, check_machine, check_resources, checker, searches
@@ -36,8 +37,6 @@ from sweeps.resources import Resources, cores_only, parsed, with_gpus
 from sweeps.results import save_launch
 from sweeps.store import Store
 from sweeps.sweep import Sweep
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ after everything else, so that the next launch passes over it. Rows that still w
 """
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.masking import masked
 from sweeps.mlflow_rows import RunRows
 from sweeps.mlflow_store import open_store
 from sweeps.picture import Picture
@@ -28,7 +28,6 @@ KEY, DIGEST, PARENT = "sweep.key", "sweep.digest", "mlflow.parentRunId"
 _METRICS, _PARAMS, _TAGS = 800, 100, 100  # of one request; MLflow takes 1000, 100 and 100, and 1000 in all
 _LONGEST = 5000
 _PASSING = ("nonfinite.", "arrays.", "stage.", "left_out")  # tags that a run may lose again
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY", re.IGNORECASE)
 
 
 class NotSent(RuntimeError):
@@ -61,7 +60,6 @@ class MlflowLog:
     def __init__(self, client: "MlflowClient", experiment: str, show: Callable[[str], None]) -> None:
         self.client, self.experiment, self.show = client, experiment, show
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
-        self._secrets = [value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= 8]
         self._waiting: dict[str, RunRows] = {}
         self._known = dict(_adopted(client, experiment))
         self._error: BaseException | None = None
@@ -124,7 +122,7 @@ class MlflowLog:
             return
         if self._closing and self._failing:
             raise NotSent("left for the next launch")
-        rows = _admissible(rows, self._secrets)
+        rows = _admissible(rows)
         digest = _digest(rows)
         known = self._known.get(key)
         if known is not None and known.holds(digest):
@@ -199,14 +197,11 @@ def _adopted(client: "MlflowClient", experiment: str) -> list[tuple[str, _Known]
             return found
 
 
-def _admissible(rows: RunRows, secrets: Sequence[str]) -> RunRows:
+def _admissible(rows: RunRows) -> RunRows:
     """The rows with names that MLflow takes, and without the values of environment variables that look secret."""
 
     def cleaned(texts: Mapping[str, str]) -> dict[str, str]:
-        found = {_name(name): text[:_LONGEST] for name, text in texts.items()}
-        for secret in secrets:
-            found = {name: text.replace(secret, "***") for name, text in found.items()}
-        return found
+        return {_name(name): masked(text)[:_LONGEST] for name, text in texts.items()}  # cut last, lest half a secret is left
 
     points = tuple(point._replace(key=_name(point.key)) for point in rows.metrics)
     return replace(rows, params=cleaned(rows.params), tags=cleaned(rows.tags), metrics=points)

@@ -8,15 +8,17 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
+from types import FunctionType
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from contrast.component import UserError
+from sweeps.calling import call
 from sweeps.controller import SweepFailed
 from sweeps.disk import full, refusal
+from sweeps.ending import INTERRUPTED, tell
 from sweeps.sweep import Sweep
 
 Declared = Sweep | Callable[[str], Sweep]
@@ -24,7 +26,7 @@ app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_e
 _known: dict[str, Declared] = {}
 
 Name = Annotated[str, typer.Argument(help="The sweep: a name that `list` shows.")]
-Preset = Annotated[str, typer.Option(help="The scale of the sweep: smoke, mini or paper.")]
+Preset = Annotated[str | None, typer.Option(help="The scale of the sweep: smoke, mini or paper; mini if left out.")]
 Root = Annotated[Path, typer.Option(help="Folder of store, candidates, MLflow and reports.")]
 Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder of the images.")]
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
@@ -39,6 +41,8 @@ ROOT = Path("runs")
 
 def main(sweep: Declared, argv: list[str] | None = None) -> None:
     """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `show`, `logs`."""
+    if not isinstance(sweep, Sweep | FunctionType):
+        raise UserError(f"main({sweep!r}): must be given a Sweep, or a function that makes one for a preset. Pass Sweep(...).")
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = sweep.name if isinstance(sweep, Sweep) else sweep.__name__
     if arguments and arguments[0] in ("run", "plan", "one", "status", "report"):
@@ -53,32 +57,16 @@ def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
     try:
         app(args=argv, prog_name="sweeps")
     except UserError as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(2) from None
     except SweepFailed as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(1) from None
     except OSError as error:
         if error.filename is None and not full(error):  # not about a file: a connection, or a defect
             raise
-        _tell(UserError(refusal(error)))
+        tell(UserError(refusal(error)))
         raise SystemExit(2) from None
-
-
-def _tell(error: Exception) -> None:
-    Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
-
-
-def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A user's mistake in a value that a script makes before it calls `main` ends like any other: one message, exit code 2."""
-    if not isinstance(error, UserError):
-        sys.__excepthook__(kind, error, trace)
-        return
-    _tell(error)
-    raise SystemExit(2)
-
-
-sys.excepthook = _uncaught
 
 
 @app.command("list")
@@ -91,9 +79,7 @@ def list_sweeps() -> None:
 
 
 @app.command()
-def plan(
-    name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
-) -> None:
+def plan(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False) -> None:
     """What would run, what is held already and how long it takes, without running anything."""
     from sweeps.forecast import forecast
     from sweeps.launch_checks import searches
@@ -113,7 +99,7 @@ def plan(
 @app.command()
 def run(
     name: Name,
-    preset: Preset = "mini",
+    preset: Preset = None,
     root: Root = ROOT,
     data: Data = None,
     trials: Trials = None,
@@ -124,7 +110,7 @@ def run(
     resources: Needs = None,
 ) -> None:
     """Run a sweep; the same command again goes on where it was."""
-    from sweeps.launch import INTERRUPTED, Options, launch
+    from sweeps.launch import Options, launch
     from sweeps.results import print_summary
 
     sweep = _find(name, preset, trials, seeds)
@@ -150,7 +136,7 @@ def one(
     name: Name,
     knobs: Annotated[list[str] | None, typer.Argument(help="knob=value; others take the low end of their range.")] = None,
     arm: Annotated[str | None, typer.Option(help="The arm's label.")] = None,
-    preset: Preset = "mini",
+    preset: Preset = None,
     root: Root = ROOT,
     data: Data = None,
     seed: Annotated[int, typer.Option(help="The seed.")] = 0,
@@ -163,7 +149,7 @@ def one(
 
 @app.command()
 def status(
-    name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
+    name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
 ) -> None:
     """How far a sweep is."""
     from sweeps.results import status_of, status_table
@@ -176,7 +162,7 @@ def status(
 
 
 @app.command()
-def report(name: Name, preset: Preset = "mini", root: Root = ROOT, trials: Trials = None, seeds: Seeds = None) -> None:
+def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None) -> None:
     """Write the report of what is finished, and print where it lies."""
     from sweeps.report import write_report
     from sweeps.results import adopted, print_summary
@@ -228,16 +214,25 @@ def _stage_folder(root: Path, fingerprint: str) -> Path:
     return found[0]
 
 
-def _find(name: str, preset: str, trials: int | None, seeds: str | None) -> Sweep:
+def _find(name: str, preset: str | None, trials: int | None, seeds: str | None) -> Sweep:
     if name not in _known:
         raise UserError(f"sweep = {name!r}: there is no such sweep. Choose one of {', '.join(_known)}.")
     declared = _known[name]
-    sweep = declared if isinstance(declared, Sweep) else declared(preset)
+    if isinstance(declared, Sweep) and preset is not None:
+        raise UserError(f"--preset = {preset!r}: the sweep {name!r} has no presets. Leave out --preset.")
+    sweep = declared if isinstance(declared, Sweep) else _declared(name, declared, preset or "mini")
     if trials is not None and trials < 1:
         raise UserError(f"--trials = {trials}: must be at least 1. Give the number of candidates per arm.")
     with _reading("--seeds", seeds):
         numbers = tuple(int(part) for part in seeds.split(",")) if seeds is not None else None
     return sweep.with_options(trials, numbers)
+
+
+def _declared(name: str, declare: Callable[[str], Sweep], preset: str) -> Sweep:
+    sweep = call(f"sweep {name!r}", f"{name}(preset)", declare, preset)
+    if not isinstance(sweep, Sweep):
+        raise UserError(f"sweep {name!r}: must return a Sweep, got {sweep!r}. Return Sweep(...).")
+    return sweep
 
 
 @contextlib.contextmanager

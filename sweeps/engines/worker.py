@@ -27,6 +27,7 @@ from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
 from sweeps.controller import WorkUnit
 from sweeps.disk import full, lasting, refusal
 from sweeps.fingerprint import package_digest
+from sweeps.masking import masked
 from sweeps.store import Store, read_curve
 
 
@@ -115,15 +116,15 @@ def _run(
             log.line(f"epoch {epoch} {metrics}")
             yield Message("epoch", index, epoch, metrics)
     except Diverged as error:
-        outcome, reason = "diverged", str(error)
+        outcome, reason = "diverged", masked(str(error))
         log.line(f"diverged: {error}")
     except UserError as error:
         log.line(str(error))
-        return Message("failed", index, text=str(error), cause="refused")
+        return Message("failed", index, text=masked(str(error)), cause="refused")
     except (Exception, SystemExit) as error:  # whatever a user's stage raises is that stage's failure, not the worker's
         if isinstance(error, OSError) and full(error):
             raise
-        text = "".join(traceback.format_exception(error)[-6:])
+        text = masked("".join(traceback.format_exception(error)[-6:]))
         log.line(text)
         return Message("failed", index, text=text, cause="exception")
     finally:
@@ -188,7 +189,7 @@ class Log:
     def line(self, text: str) -> None:
         """Append one line with the time."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {masked(text)}\n")
 
     @contextlib.contextmanager
     def captured(self) -> Iterator[None]:

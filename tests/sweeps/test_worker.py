@@ -1,5 +1,6 @@
 """A worker tells in messages what becomes of a unit, writes what a stage says into its log, and refuses another's code."""
 
+import os
 import sys
 from dataclasses import dataclass, replace
 
@@ -117,3 +118,24 @@ def test_networks_are_kept_between_the_stages_of_a_worker(world):
     memory = Memory()
     list(execute(unit_of(world, Train(0.5, 0, 2)), world.place, memory))
     assert list(memory.models) == [Train(0.5, 0, 2)]
+
+
+@dataclass(frozen=True)
+class Leaking(Train):
+    """Prints what it should not, and fails with it."""
+
+    def run(self, workspace):
+        print(f"connecting with {os.environ['STORAGE_PASSWORD']}")
+        raise OSError(f"refused {os.environ['STORAGE_PASSWORD']}")
+        yield
+
+
+def test_no_secret_of_the_environment_is_in_the_log_or_in_the_reason(world, monkeypatch):
+    monkeypatch.setenv("STORAGE_PASSWORD", "open sesame")
+    unit = unit_of(world, Leaking(0.5, 0))
+    *_, failed = execute(unit, world.place, Memory())
+    (log,) = world.root.glob("store/*/*/*/log.txt")
+    for text in (failed.text, log.read_text()):
+        assert "refused ***" in text
+        assert "sesame" not in text
+    assert "connecting with ***" in log.read_text()
