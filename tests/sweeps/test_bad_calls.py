@@ -69,7 +69,7 @@ serve(dict(CATALOG), ["run", "quickstart", "--engine", "inline"])
 """
 
 
-@pytest.mark.parametrize("at", ["torch", "optuna", "sweeps.catalog.quickstart", "sweeps.launch"])
+@pytest.mark.parametrize("at", ["torch", "sweeps.launch"])
 def test_ctrl_c_while_modules_are_imported_ends_without_a_word(tmp_path, at):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     ended = subprocess.run(
