@@ -120,5 +120,6 @@ def _flatness(group: Sequence[Drawn]) -> str:
 def _words(drawn: Sequence[Drawn], counts: list[int]) -> str:
     surface = "surface" if max(counts) == 1 else "mean surface"
     interval_words = "mean ± 95 % t half-width" if max(counts) > 2 else "each seed" if max(counts) == 2 else "one seed"
-    hatch = "; hatched: above the range" if any(np.any(one.arrays["clipped"]) for one in drawn) else ""
+    where = "above the range" if max(counts) == 1 else "a seed is above the range"
+    hatch = f"; hatched: {where}" if any(np.any(one.arrays["clipped"]) for one in drawn) else ""
     return f"{surface} of {seeds_in_words(counts)}; in titles: {next(iter(drawn[0].results))}, {interval_words}; +: the solution{hatch}"
