@@ -132,7 +132,8 @@ def _engine(
         from sweeps.engines import inline
 
         resources = parsed(list(options.resources), cores_only)
-        check_machine(resources, built)
+        if not idle:
+            check_machine(resources, built)
         return inline.run, resources
     from sweeps.engines import ray_tune
 

@@ -1,9 +1,13 @@
 """What a unit occupies is said by class on the command line; what cannot be read is refused with an example."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from contrast import Digits, SmallResNet, Untrained, UserError
+from sweeps.engines import inline
+from sweeps.launch import Options, _engine
 from sweeps.launch_checks import check_machine
 from sweeps.memory import PeakMemory, tree_bytes
 from sweeps.resources import Resources, cores_only, parsed, with_gpus
@@ -62,3 +66,12 @@ def test_what_this_machine_alone_has_no_room_for_is_refused(option):
     check_machine(cores_only, [Train(0.5, 0)])
     with pytest.raises(UserError, match=r"this machine has cpu:\d+ gpu:\d+\. Ask for less"):
         check_machine(parsed([option], cores_only), [Train(0.5, 0)])
+
+
+def test_a_sweep_with_nothing_left_to_run_needs_no_room():
+    asked = Options(engine="ray", resources=("Train=gpu:64",))
+    engine, resources = _engine(asked, [Train(0.5, 0)], None, idle=True)
+    assert engine is inline.run
+    assert resources(Train(0.5, 0)) == Resources(1.0, 64.0)
+    with pytest.raises(UserError, match="this machine has"):
+        _engine(replace(asked, engine="inline"), [Train(0.5, 0)], None, idle=False)
