@@ -37,7 +37,15 @@ def to_contrast(preset: str = "mini") -> Sweep:
             ),
             "mini": (
                 ContrastOrNot(
-                    SmallResNet(16), CIFAR10(per_class=1000), epochs=15, points=17, samples=300, attacked=500, lr=0.1, precision="bf16"
+                    SmallResNet(16),
+                    CIFAR10(per_class=1000),
+                    epochs=15,
+                    batch_size=64,
+                    points=17,
+                    samples=300,
+                    attacked=500,
+                    lr=0.2,
+                    precision="bf16",
                 ),
                 (0, 10),
             ),
