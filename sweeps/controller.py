@@ -98,7 +98,7 @@ class Controller:
             job.accidents = job.unbegun = 0
             self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
             for who in sorted(job.wanted):
-                self.population.watch(who, job)
+                self.population.pilots.watch(who, job)
         if self.stopping or self.fatal is not None or not job.wanted:
             self._told_to_stop.add(unit.number)
             return Signal.STOP
@@ -167,7 +167,7 @@ class Controller:
             self.graph.jobs[self.graph.identity(stage)].state = RUNNING
         self.units.append([type(stage).__name__ for stage in stages])
         read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
-        monitor = self.population.monitor_of(job) if not isinstance(job.stage, Measure) else None
+        monitor = self.population.pilots.monitor_of(job) if not isinstance(job.stage, Measure) else None
         return WorkUnit(len(self.units), tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
 
     def _followers(self, job: Job) -> list[Stage]:

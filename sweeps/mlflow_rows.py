@@ -77,20 +77,20 @@ def summary_rows(population: Population, page: Path | None = None) -> list[RunRo
     runs = [run for c in candidates for run in run_rows(sweep, c, graph)[:1]]
     if not runs or runs[0].key != _key(sweep, candidates[0]):
         return []
-    begun = begun_stages(population.across.values(), graph)
-    found = results(population.across, begun)
+    begun = begun_stages(population.finals.across.values(), graph)
+    found = results(population.finals.across, begun)
     fit = fitted((single(found, found), MOST_KEYS))
-    bad = any(graph.jobs[graph.identity(stage)].state in (state.DIVERGED, state.FAILED) for stage in population.across.values())
+    bad = any(graph.jobs[graph.identity(stage)].state in (state.DIVERGED, state.FAILED) for stage in population.finals.across.values())
     verdict = state.FAILED if bad else state.COMPLETE if population.finished_all else state.OPEN
     study = [_judged(candidate) for candidate in candidates]
     owners = {stage: (_method(c), r.seed) for c in candidates for r in c.of_phase("confirm") for stage in reached(r.stages.values())}
     files: dict[str, File] = {"study.json": _json(study), "results.json": _json({"results": _plain_results(found)})}
-    files |= pictures(_drawn(population.across, begun, graph, ("", 0), owners))
+    files |= pictures(_drawn(population.finals.across, begun, graph, ("", 0), owners))
     if page is not None:
         files |= {f"report/{path.relative_to(page.parent)}": path for path in sorted(page.parent.rglob("*")) if path.is_file()}
     tags = {"sweep": sweep.name, "state": verdict, "mlflow.note.content": sweep.question}
-    tags |= {f"stage.{key}": f"{type(stage).__name__}/{graph.identity(stage)}" for key, stage in population.across.items()}
-    tags |= _addresses(population.across, begun, graph) | fit.tags
+    tags |= {f"stage.{key}": f"{type(stage).__name__}/{graph.identity(stage)}" for key, stage in population.finals.across.items()}
+    tags |= _addresses(population.finals.across, begun, graph) | fit.tags
     ended = [one.ended for one in begun.values()] + [run.end for run in runs if run.end is not None]
     end = None if verdict == state.OPEN else max(ended)
     return [RunRows(f"{sweep.name}/summary", None, "summary", STATUS[verdict], runs[0].start, end, {}, fit.points, tags, files)]

@@ -7,21 +7,19 @@ it again. Whoever reports on a sweep reads this; who runs it is the controller's
 import math
 from collections.abc import Callable
 
-from optuna.trial import TrialState
-
-from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.data.dataset import Phase
 from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate, CandidateFiles, Replicate, Saved
 from sweeps.event import Event, number
+from sweeps.finals import Finals
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want, all_stages
-from sweeps.search import Told, draw, fixed, should_prune
+from sweeps.pilots import Pilots
+from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
-from sweeps.sweep import Run, Sweep, call_across, call_space, judged, named, refuse_idle_monitor
+from sweeps.sweep import Sweep, call_space, judged, named, refuse_idle_monitor
 
-ACROSS: Want = (-1, "confirm", -1)
 Check = Callable[[dict[str, Stage], Phase], None]
 
 
@@ -37,11 +35,7 @@ class Population:
         self.check, self.emit = check, emit
         self.graph = Graph(store)
         self.candidates: dict[int, Candidate] = {}
-        self.across: dict[str, Stage] = {}
-        self.across_state = "no" if sweep.across is None else "later"
-        self.confirming = False
-        if searching and sweep.across is not None and sweep.confirm is None:
-            raise UserError("Sweep.across: compares confirmed replicates, and nothing is confirmed. Give confirm=, or leave across= out.")
+        self.pilots, self.finals = Pilots(self), Finals(self)
         self._before: dict[int, Saved] = {}
         self._adopted = False
         arms = len(sweep.arm_list)
@@ -60,14 +54,9 @@ class Population:
             self.files.write(candidate)
 
     @property
-    def pilots(self) -> tuple[int, ...]:
-        """The seeds that run before the others, under the pruner."""
-        return self.sweep.seeds[: self.sweep.pilot]
-
-    @property
     def first_seeds(self) -> tuple[int, ...]:
         """The seeds a candidate begins with: its pilots in a search, all where nothing is searched."""
-        return self.pilots if self.phase == "search" else self.sweep.seeds
+        return self.sweep.seeds[: self.sweep.pilot] if self.phase == "search" else self.sweep.seeds
 
     def _seeds(self, phase: Phase) -> tuple[int, ...]:
         """The seeds that the declaration has in a phase."""
@@ -83,8 +72,9 @@ class Population:
             index = drawn[a]
             if index < self.trials and self._counted(a, index):
                 label, arm = arms[a]
-                point = draw(self.sweep, arm, index, self._history(a, index), self.phase)
-                self._open(Candidate(index * len(arms) + a, index, label, arm, point.knobs, point.distributions), point.stages)
+                number = index * len(arms) + a
+                point = draw(self.sweep, arm, index, self.history(number), self.phase)
+                self._open(Candidate(number, index, label, arm, point.knobs, point.distributions), point.stages)
                 return True
         return False
 
@@ -93,9 +83,10 @@ class Population:
         arms = len(self.sweep.arm_list)
         return all(self.candidates[i * arms + arm].state != state.OPEN for i in range(max(0, index - self.sweep.window + 1)))
 
-    def _history(self, arm: int, index: int) -> list[Told]:
-        """What the sampler and the pruner see for candidate `index` of an arm."""
+    def history(self, number: int) -> list[Told]:
+        """What the sampler and the pruner see for candidate `number` of its arm."""
         arms = len(self.sweep.arm_list)
+        index, arm = divmod(number, arms)
         return [self.candidates[i * arms + arm].told(counts=i <= index - self.sweep.window) for i in range(index)]
 
     def _open(self, candidate: Candidate, stages: dict[str, Stage]) -> None:
@@ -140,6 +131,20 @@ class Population:
         else:
             self._start(candidate, candidate.replicates)
 
+    def add_seeds(self, candidate: Candidate, seeds: tuple[int, ...], phase: Phase) -> None:
+        """Give a candidate further seeds of a phase, and want what they need."""
+        replicates = [self._replicate(candidate, seed, phase) for seed in seeds]
+        if phase != self.phase:
+            self.check(replicates[0].stages, phase)
+        candidate.replicates += replicates
+        self._start(candidate, replicates)
+
+    def replicate(self, who: Want) -> Replicate | None:
+        """The replicate that wants something, None for what compares all of them."""
+        number, phase, seed = who
+        candidate = self.candidates.get(number)
+        return next((r for r in candidate.replicates if (r.phase, r.seed) == (phase, seed)), None) if candidate is not None else None
+
     def _replicate(self, candidate: Candidate, seed: int, phase: Phase, stages: dict[str, Stage] | None = None) -> Replicate:
         stages = stages or call_space(self.sweep, fixed(candidate.knobs), seed, phase, candidate.arm)
         if phase == "search":
@@ -157,7 +162,7 @@ class Population:
                 self.graph.want(stage, who)
             for job in self.closure(replicate):
                 if job.curve:
-                    self.watch(who, job)
+                    self.pilots.watch(who, job)
         self._write(candidate)
         for replicate in replicates:
             self.settled((candidate.number, replicate.phase, replicate.seed))
@@ -169,15 +174,12 @@ class Population:
 
     def settled(self, who: Want) -> None:
         """Something a replicate wants was settled: see whether it is complete, diverged or failed, and go on."""
-        if who == ACROSS:
-            return
-        candidate = self.candidates[who[0]]
-        replicate = next(r for r in candidate.replicates if (r.phase, r.seed) == who[1:])
-        if replicate.state != state.OPEN:
+        replicate = self.replicate(who)
+        if replicate is None or replicate.state != state.OPEN:
             return
         self._look(replicate)
         if replicate.state != state.OPEN:
-            self._judge(candidate, replicate)
+            self._judge(self.candidates[who[0]], replicate)
 
     def _look(self, replicate: Replicate) -> None:
         """How far the stages of a replicate are: its metrics, and whether it is complete, diverged or failed."""
@@ -200,13 +202,9 @@ class Population:
         bad = next((v for v in (state.FAILED, state.DIVERGED) if v in verdicts), None)
         settled = state.OPEN not in verdicts
         if candidate.state == state.OPEN and bad is not None and (self.phase == "search" or settled):
-            candidate.reason = next(r.reason for r in mine if r.state == bad)
-            self._release(candidate, state.STOPPED)
-            self._close(candidate, bad)
+            self.give_up(candidate, bad, state.STOPPED, next(r.reason for r in mine if r.state == bad))
         elif candidate.state == state.OPEN and settled and len(mine) < len(self.sweep.seeds):
-            further = [self._replicate(candidate, seed, self.phase) for seed in self.sweep.seeds[len(mine) :]]
-            candidate.replicates += further
-            self._start(candidate, further)
+            self.add_seeds(candidate, self.sweep.seeds[len(mine) :], self.phase)
         elif candidate.state == state.OPEN and settled:
             self._close(candidate, state.COMPLETE)
         self._write(candidate)
@@ -226,57 +224,17 @@ class Population:
         reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
         self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
 
-    def _release(self, candidate: Candidate, verdict: str) -> None:
-        """The search wants nothing more of a candidate; replicates that are not through get `verdict`."""
+    def give_up(self, candidate: Candidate, verdict: str, left: str, reason: str) -> None:
+        """The search wants nothing more of a candidate, which gets `verdict`; replicates that are not through get `left`."""
+        candidate.reason = reason
         for replicate in candidate.of_phase(self.phase):
             self.graph.release((candidate.number, replicate.phase, replicate.seed))
             if replicate.state == state.OPEN:
                 self._look(replicate)
             if replicate.state == state.OPEN:
-                replicate.state, replicate.reason = verdict, candidate.reason
-
-    def monitor_of(self, job: Job) -> Measure | None:
-        """The monitor that watches this stage for a pilot, if any."""
-        for who in sorted(job.wanted):
-            measure = self._monitored(*who)
-            if measure is not None and self.graph.identity(measure.of) == job.fingerprint:  # type: ignore[arg-type]
-                return measure
-        return None
-
-    def _monitored(self, number: int, phase: Phase, seed: int) -> Measure | None:
-        if self.sweep.monitor is None or phase != "search" or seed != self.sweep.seeds[0]:
-            return None
-        candidate = self.candidates[number]
-        replicate = next((r for r in candidate.replicates if (r.phase, r.seed) == (phase, seed)), None)
-        stage = replicate.stages.get(self.sweep.monitor) if replicate else None
-        return stage if isinstance(stage, Measure) else None
-
-    def watch(self, who: Want, job: Job) -> None:
-        """Take the monitor's values of a pilot's stage; prune the candidate when its pruner says so."""
-        measure = self._monitored(*who) if who != ACROSS else None
-        if measure is None or self.graph.identity(measure.of) != job.fingerprint:  # type: ignore[arg-type]
-            return
-        candidate = self.candidates[who[0]]
-        for epoch, metrics in enumerate(job.curve, 1):
-            step = round(100 * epoch / job.stage.length)
-            if "monitor" not in metrics or step in candidate.intermediate:
-                continue
-            candidate.intermediate[step] = metrics["monitor"]
-            if job.state != HELD and candidate.state == state.OPEN and step < 100 and self._prune(candidate):
-                return
-
-    def _prune(self, candidate: Candidate) -> bool:
-        arm = candidate.number % len(self.sweep.arm_list)
-        history = [told for told in self._history(arm, candidate.index) if told.state != TrialState.RUNNING]
-        if not should_prune(self.sweep, history, candidate.told(counts=False)):
-            return False
-        step = max(candidate.intermediate)
-        candidate.state = state.PRUNED
-        candidate.reason = f"{self.sweep.monitor} was {number(candidate.intermediate[step])} at {step} % of the schedule"
-        self._release(candidate, state.PRUNED)
-        self._close(candidate, state.PRUNED)
+                replicate.state, replicate.reason = left, reason
+        self._close(candidate, verdict)
         self._write(candidate)
-        return True
 
     @property
     def drawn_all(self) -> bool:
@@ -287,8 +245,7 @@ class Population:
     @property
     def finished_all(self) -> bool:
         """Search, confirmation and what compares all replicates are done."""
-        confirmed = not self._confirm_wanted or (self.confirming and self._confirm_settled)
-        return self.drawn_all and confirmed and self.across_state in ("no", "done")
+        return self.drawn_all and self.finals.finished
 
     @property
     def any_complete(self) -> bool:
@@ -300,33 +257,10 @@ class Population:
         """Whether there is nothing to run: all is finished, and nothing that it rests on was lost since."""
         return self.finished_all and not self.graph.ready(math.inf)
 
-    @property
-    def _confirm_wanted(self) -> bool:
-        return self.phase == "search" and self.sweep.confirm is not None
-
-    @property
-    def _confirm_settled(self) -> bool:
-        return all(r.state != state.OPEN for c in self.candidates.values() for r in c.of_phase("confirm"))
-
     def advance(self) -> None:
         """Go on to confirmation, then to what compares all replicates, when all before it is judged."""
-        if not self.drawn_all:
-            return
-        if self._confirm_wanted and not self.confirming:
-            self.confirming = True
-            self._confirm()
-        if not self._confirm_wanted or self._confirm_settled:
-            self._compare()
-
-    def _confirm(self) -> None:
-        """Want the best of each arm on fresh seeds."""
-        assert self.sweep.confirm is not None
-        for candidate in self.best(self.sweep.confirm.top):
-            replicates = [self._replicate(candidate, seed, "confirm") for seed in self.sweep.confirm.seeds]
-            self.check(replicates[0].stages, "confirm")
-            candidate.replicates += replicates
-            self.emit(Event("confirm", f"candidate {candidate.number} {candidate.label} goes on to fresh seeds", candidate.number))
-            self._start(candidate, replicates)
+        if self.drawn_all:
+            self.finals.advance()
 
     def best(self, top: int) -> list[Candidate]:
         """The best complete candidates of each arm, best first, arms in order."""
@@ -337,25 +271,3 @@ class Population:
             ranked = sorted(arm, key=lambda c: (sign * (c.value or 0.0), c.number))
             found += ranked[:top]
         return found
-
-    def done(self) -> list[Run]:
-        """The complete replicates of the confirm phase in order of arm, candidate, seed."""
-        arms = len(self.sweep.arm_list)
-        ordered = sorted(self.candidates.values(), key=lambda c: (c.number % arms, c.number))
-        return [Run(c.label, c.knobs, r.seed, r.stages) for c in ordered for r in c.of_phase("confirm") if r.state == state.COMPLETE]
-
-    def _compare(self) -> None:
-        """Want the `across` stages, then see whether they are settled."""
-        if self.across_state == "later" and self.sweep.across is not None:
-            self.across = call_across(self.sweep, self.done())
-            self.check(self.across, "confirm")
-            for stage in self.across.values():
-                self.graph.want(stage, ACROSS)
-            self.across_state = "wanted"
-        if self.across_state == "wanted" and all(map(self._over, self.across.values())):
-            self.across_state = "done"
-
-    def _over(self, stage: Stage) -> bool:
-        """Whether a stage is held, or never will be."""
-        job, *needs = (self.graph.jobs[self.graph.identity(one)] for one in (stage, *all_stages(stage)))
-        return job.state == HELD or any(one.state in (DIVERGED, FAILED) for one in (job, *needs))

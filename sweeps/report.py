@@ -133,7 +133,7 @@ def _across(population: Population) -> dict[str, list[Drawn]]:
         for replicate in replicates:
             owners |= {job.stage: (label(population, c), replicate.seed) for job in population.closure(replicate)}
     found: dict[str, list[Drawn]] = defaultdict(list)
-    for key, stage in population.across.items():
+    for key, stage in population.finals.across.items():
         family, _, panel = key.partition("/")
         job = population.graph.jobs[population.graph.identity(stage)]
         if isinstance(stage, Measure) and isinstance(stage.of, tuple) and job.state == HELD:

@@ -265,7 +265,7 @@ def test_a_diverged_seed_of_the_confirmation_leaves_the_others_running(world):
     (best,) = population.best(1)
     assert best.state == "complete"
     assert [r.state for r in best.of_phase("confirm")] == ["diverged", "complete"]
-    (compared,) = population.across.values()
+    (compared,) = population.finals.across.values()
     assert [net.seed for net in compared.of] == [8]
 
 
@@ -277,7 +277,7 @@ def test_what_compares_all_replicates_and_cannot_be_computed_does_not_hold_up_th
 
     population = world.launch(searched(across=beyond))
     assert population.finished_all
-    states = [population.graph.jobs[population.graph.identity(stage)].state for stage in population.across.values()]
+    states = [population.graph.jobs[population.graph.identity(stage)].state for stage in population.finals.across.values()]
     assert states == ["held", "waiting", "waiting"]
 
 
@@ -307,7 +307,7 @@ def test_a_sweep_without_knobs_runs_all_seeds_once_in_phase_confirm_and_judges_w
     good, wild = population.candidates.values()
     assert ([r.state for r in good.replicates], good.state, good.n) == (["complete"] * 3, "complete", 3)
     assert ([r.state for r in wild.replicates], wild.state, wild.n) == (["diverged", "complete", "complete"], "diverged", 2)
-    (compared,) = population.across.values()
+    (compared,) = population.finals.across.values()
     assert [net.seed for net in compared.of] == [0, 1, 2, 1, 2], "in order of arm, candidate, seed"
 
 
