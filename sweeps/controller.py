@@ -13,8 +13,9 @@ from contrast.component import UserError
 from contrast.stage import Metrics, Stage
 from sweeps.event import Event, numbers
 from sweeps.fingerprint import describe
-from sweeps.graph import FAILED, HELD, RUNNING, WAITING, Job, Want, all_stages
+from sweeps.graph import HELD, RUNNING, Job, Want, all_stages
 from sweeps.population import Population
+from sweeps.ready_queue import ReadyQueue
 from sweeps.resources import Resources, cores_only
 
 MAX_ACCIDENTS, MAX_UNBEGUN = 5, 20
@@ -60,6 +61,7 @@ class Controller:
     ) -> None:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
+        self.queue = ReadyQueue(self.graph, self._rank, resources)
         self.running: dict[int, WorkUnit] = {}
         self.units: list[list[str]] = []
         self.stopping = False
@@ -155,16 +157,15 @@ class Controller:
         self.population.advance()
 
     def _pick(self) -> WorkUnit | None:
-        ready = self.graph.ready(self.now())
-        if not ready:
+        job = self.queue.first(self.now(), self._last_shape)
+        if job is None:
             return None
-        job = min(ready, key=self._urgency)
         stages = [job.stage]
         alone = isinstance(job.stage, Measure) and (job.stage.alone or isinstance(job.stage.of, tuple))
         if not alone:
             stages += self._followers(job)
         for stage in stages:
-            self.graph.jobs[self.graph.identity(stage)].state = RUNNING
+            self.graph.begin(self.graph.jobs[self.graph.identity(stage)])
         self.units.append([type(stage).__name__ for stage in stages])
         read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
         monitor = self.population.pilots.monitor_of(job) if not isinstance(job.stage, Measure) else None
@@ -181,13 +182,8 @@ class Controller:
                 followers.append(other.stage)
         return followers
 
-    def _urgency(self, job: Job) -> tuple[int, bool, bool, int, int, str]:
-        """Confirmation, then children of committed stages, then further seeds, then pilots; of these the shape last handed out."""
-        rank, number, seed = min((self._rank(job, who), who[0], who[2]) for who in job.wanted)
-        other_shape = self._last_shape is not None and self.resources(job.stage) != self._last_shape
-        return rank, not job.needs, other_shape, number, seed, job.fingerprint
-
     def _rank(self, job: Job, who: Want) -> int:
+        """Confirmation, then children of committed stages, then further seeds, then pilots."""
         _, phase, seed = who
         if phase == "confirm" and self.population.phase == "search":
             return 0
@@ -198,9 +194,7 @@ class Controller:
     def _give_back(self, unit: WorkUnit) -> None:
         self.running.pop(unit.number, None)
         for stage in unit.stages:
-            job = self.graph.jobs[self.graph.identity(stage)]
-            if job.state == RUNNING:
-                job.state = WAITING
+            self.graph.give_back(self.graph.jobs[self.graph.identity(stage)])
 
     def _refused(self, stage: Stage, text: str) -> None:
         texts = self._refusals.setdefault(type(stage), [])
@@ -231,7 +225,7 @@ class Controller:
     def _accident(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]
         job.accidents, job.unbegun = job.accidents + 1, 0
-        job.not_before = self.now() + min(60.0, 2.0 ** (job.accidents - 2))
+        self.graph.pause(job, self.now() + min(60.0, 2.0 ** (job.accidents - 2)))
         if job.accidents > MAX_ACCIDENTS:
             self._fail(job, f"lost {job.accidents} times without progress: {text}")
         else:
@@ -240,7 +234,7 @@ class Controller:
     def _unbegun(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]
         job.unbegun += 1
-        job.not_before = self.now() + min(10.0, 2.0 ** (job.unbegun - 5))
+        self.graph.pause(job, self.now() + min(10.0, 2.0 ** (job.unbegun - 5)))
         if job.unbegun >= MAX_UNBEGUN:
             name = f"{type(stage).__name__} {job.fingerprint[:8]}"
             cure = "See the workers' logs; finished stages are kept, and the same command goes on."
@@ -254,7 +248,7 @@ class Controller:
         self.fatal = self.fatal or error
 
     def _fail(self, job: Job, text: str) -> None:
-        job.state, job.reason = FAILED, text
+        self.graph.fail(job, text)
         name = f"{type(job.stage).__name__} {job.fingerprint[:8]}"
         self.emit(Event("failed", f"{name} failed: {_last_line(text)}", None, job.fingerprint))
         for who in sorted(job.wanted):

@@ -5,8 +5,6 @@ A monitor's values are kept by per cent of the schedule, so that trainings of di
 
 from typing import TYPE_CHECKING
 
-from optuna.trial import TrialState
-
 from analysis.measure import Measure
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
@@ -49,8 +47,7 @@ class Pilots:
                 return
 
     def _should_prune(self, candidate: Candidate) -> bool:
-        history = [told for told in self.population.history(candidate.number) if told.state != TrialState.RUNNING]
-        return should_prune(self.sweep, history, candidate.told(counts=False))
+        return should_prune(self.sweep, self.population.counted(candidate.number), candidate.told(counts=False))
 
     def _monitored(self, who: Want) -> Measure | None:
         if self.sweep.monitor is None or who[1:] != ("search", self.sweep.seeds[0]):

@@ -14,7 +14,7 @@ from sweeps import candidate as state
 from sweeps.candidate import Candidate, CandidateFiles, Replicate, Saved
 from sweeps.event import Event, number
 from sweeps.finals import Finals
-from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want, all_stages
+from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want
 from sweeps.pilots import Pilots
 from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
@@ -38,7 +38,11 @@ class Population:
         self.pilots, self.finals = Pilots(self), Finals(self)
         self._before: dict[int, Saved] = {}
         self._adopted = False
-        arms = len(sweep.arm_list)
+        self.arms = sweep.arm_list
+        arms = len(self.arms)
+        self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
+        self._counting: list[list[Told]] = [[] for _ in self.arms]  # of each arm, what is told of those judged
+        self._running: list[list[Told]] = [[] for _ in self.arms]  # the same while they are not
         for at, saved in sorted(files.read().items()):
             # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
             if at < self.trials * arms and (at < arms or at - arms in self.candidates):
@@ -66,28 +70,46 @@ class Population:
 
     def draw_one(self) -> bool:
         """Draw one more candidate, of the arm that has fewest; False when none may be drawn now."""
-        arms = self.sweep.arm_list
-        drawn = [sum(c.number % len(arms) == a for c in self.candidates.values()) for a in range(len(arms))]
-        for a in sorted(range(len(arms)), key=lambda a: drawn[a]):
+        drawn = [self.drawn(a) for a in range(len(self.arms))]
+        for a in sorted(range(len(self.arms)), key=lambda a: drawn[a]):
             index = drawn[a]
-            if index < self.trials and self._counted(a, index):
-                label, arm = arms[a]
-                number = index * len(arms) + a
+            # The results that a candidate may see must all be there.
+            if index < self.trials and self.judged(a) > index - self.sweep.window:
+                label, arm = self.arms[a]
+                number = index * len(self.arms) + a
                 point = draw(self.sweep, arm, index, self.history(number), self.phase)
                 self._open(Candidate(number, index, label, arm, point.knobs, point.distributions), point.stages)
                 return True
         return False
 
-    def _counted(self, arm: int, index: int) -> bool:
-        """Whether the results that candidate `index` may see are all there."""
-        arms = len(self.sweep.arm_list)
-        return all(self.candidates[i * arms + arm].state != state.OPEN for i in range(max(0, index - self.sweep.window + 1)))
+    def drawn(self, arm: int) -> int:
+        """How many candidates of an arm are drawn."""
+        while self._drawn[arm] * len(self.arms) + arm in self.candidates:
+            self._drawn[arm] += 1
+        return self._drawn[arm]
+
+    def judged(self, arm: int) -> int:
+        """How many candidates of an arm, from its first on without a gap, are judged."""
+        while (c := self.candidates.get(self._judged[arm] * len(self.arms) + arm)) is not None and c.state != state.OPEN:
+            self._judged[arm] += 1
+        return self._judged[arm]
 
     def history(self, number: int) -> list[Told]:
-        """What the sampler and the pruner see for candidate `number` of its arm."""
-        arms = len(self.sweep.arm_list)
-        index, arm = divmod(number, arms)
-        return [self.candidates[i * arms + arm].told(counts=i <= index - self.sweep.window) for i in range(index)]
+        """What the sampler sees for candidate `number` of its arm."""
+        index, arm = divmod(number, len(self.arms))
+        running, counted = self._running[arm], self.counted(number)
+        running += (self._of(arm, i).told(counts=False) for i in range(len(running), index))
+        return counted + running[len(counted) : index]
+
+    def counted(self, number: int) -> list[Told]:
+        """What is told of those candidates whose results candidate `number` of the arm may see, which the pruner sees too."""
+        index, arm = divmod(number, len(self.arms))
+        counting, until = self._counting[arm], max(0, index - self.sweep.window + 1)
+        counting += (self._of(arm, i).told(counts=True) for i in range(len(counting), until))
+        return counting[:until]
+
+    def _of(self, arm: int, index: int) -> Candidate:
+        return self.candidates[index * len(self.arms) + arm]
 
     def _open(self, candidate: Candidate, stages: dict[str, Stage]) -> None:
         """A new candidate: check it, write its file, want its pilots."""
@@ -169,8 +191,8 @@ class Population:
 
     def closure(self, replicate: Replicate) -> list[Job]:
         """The jobs of a replicate: what it returns and all that is nested in it."""
-        stages = dict.fromkeys(stage for top in replicate.stages.values() for stage in (top, *all_stages(top)))
-        return [self.graph.job(stage) for stage in stages]  # of a candidate that was pruned earlier they may be new
+        tops = [self.graph.job(stage) for stage in replicate.stages.values()]  # of a candidate that was pruned earlier they may be new
+        return list(dict.fromkeys(job for top in tops for job in self.graph.below(top)))
 
     def settled(self, who: Want) -> None:
         """Something a replicate wants was settled: see whether it is complete, diverged or failed, and go on."""
@@ -239,8 +261,7 @@ class Population:
     @property
     def drawn_all(self) -> bool:
         """Every candidate is drawn and judged."""
-        complete = len(self.candidates) == self.trials * len(self.sweep.arm_list)
-        return complete and all(c.state != state.OPEN for c in self.candidates.values())
+        return all(self.judged(a) >= self.trials for a in range(len(self.arms)))
 
     @property
     def finished_all(self) -> bool:
