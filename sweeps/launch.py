@@ -33,7 +33,7 @@ from sweeps.mlflow_log import MlflowLog, NotSent
 from sweeps.mlflow_rows import run_rows, summary_rows
 from sweeps.population import Population
 from sweeps.report import write_report
-from sweeps.resources import Resources, cores_only, parsed, with_gpus
+from sweeps.resources import Resources, cores_only, declared, parsed, with_gpus
 from sweeps.results import save_launch
 from sweeps.store import Store
 from sweeps.sweep import Sweep
@@ -41,7 +41,11 @@ from sweeps.sweep import Sweep
 
 @dataclass(frozen=True)
 class Options:
-    """Where and how a launch runs; nothing here changes a result."""
+    """Where and how a launch runs; nothing here changes a result.
+
+    `resources` are the options of the command line, `resources_of` a function for classes that these do not name. `grow`: the
+    cluster starts nodes for units that wait, so what no node has now is waited for.
+    """
 
     root: Path = Path("runs")
     data: Path | None = None
@@ -50,6 +54,8 @@ class Options:
     address: str | None = None
     mlflow: str | None = None
     resources: tuple[str, ...] = ()
+    resources_of: Callable[[Stage], Resources] | None = None
+    grow: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     searching = searches(sweep)
     check = checker(options.data)
     built = check_corners(sweep, searching, check)
-    check_resources(options.resources, built)
+    check_resources(options.resources, options.resources_of, built)
     mlflow_store.check(sweep.name, options.root, options.mlflow)
     if options.engine == "ray":
         check_address(options.address)
@@ -86,8 +92,8 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
-            log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
             engine, resources = _engine(options, built, display, idle=population.nothing_left)
+            log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
             controller = Controller(population, resources=resources)
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
@@ -128,22 +134,27 @@ def _engine(
     options: Options, built: Sequence[Stage], display: Display, *, idle: bool
 ) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
     """The engine, started, and what its units occupy; with nothing left to run no cluster is asked for."""
+    own = declared(options.resources_of) if options.resources_of is not None else None
     if options.engine == "inline" or idle:
         from sweeps.engines import inline
 
-        resources = parsed(list(options.resources), cores_only)
+        resources = parsed(list(options.resources), own or cores_only)
         if not idle:
             check_machine(resources, built)
         return inline.run, resources
-    from sweeps.engines import ray_tune
+    from sweeps.engines import cluster, ray_tune
 
-    ray_tune.connect(options.slots, options.address)
-    resources = parsed(list(options.resources), with_gpus if ray_tune.gpus() else cores_only)
+    cluster.connect(options.slots, options.address)
+    resources = parsed(list(options.resources), own or (with_gpus if cluster.gpus() else cores_only))
     units = {part for stage in built for part in walk(stage) if isinstance(part, Stage)}
-    for missing in ray_tune.infeasible(set(map(resources, units))):
-        if options.address is None:
-            raise UserError(f"--resources = {missing}. Ask for less, or raise --slots.")
-        display.say(f"{missing}; such units wait until the cluster has grown")
+    there = cluster.nodes()
+    if missing := cluster.infeasible(units, resources, there):
+        asked = ", ".join(f"{name} ({one})" for name, one in missing.items())
+        found = f"--resources: no node of the cluster has what is asked for {asked}. Its nodes: {cluster.described(there)}"
+        if not options.grow:
+            cure = "join a cluster with RAY_ADDRESS" if options.address is None else "add --grow if it starts nodes for units that wait"
+            raise UserError(f"{found}. Ask for less, or {cure}.")
+        display.say(f"{found}; such units wait until it has grown")
     return ray_tune.runner(options.slots), resources
 
 

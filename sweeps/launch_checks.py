@@ -12,7 +12,7 @@ from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
-from sweeps.resources import Resources, cores_only, parsed
+from sweeps.resources import Resources, cores_only, declared, parsed
 from sweeps.search import corners, fixed
 from sweeps.sweep import Run, Sweep, call_across, call_space, matches, refuse_idle_monitor, refuse_test_split
 
@@ -83,10 +83,13 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
     return built
 
 
-def check_resources(options: Sequence[str], built: Iterable[Stage]) -> None:
-    """Refuse `--resources` that cannot be read, or that speak of a stage which the sweep has not."""
-    parsed(list(options), cores_only)
-    known = sorted({type(part).__name__ for stage in built for part in walk(stage) if isinstance(part, Stage)})
+def check_resources(options: Sequence[str], function: Callable[[Stage], Resources] | None, built: Iterable[Stage]) -> None:
+    """Refuse `--resources` that cannot be read or speak of a stage which the sweep has not, and a function that gives no resources."""
+    resources = parsed(list(options), declared(function) if function is not None else cores_only)
+    units = {part for stage in built for part in walk(stage) if isinstance(part, Stage)}
+    for unit in units:
+        resources(unit)
+    known = sorted({type(unit).__name__ for unit in units})
     for option in options:
         name = option.partition("=")[0]
         if name not in known:
@@ -98,8 +101,7 @@ def check_machine(resources: Callable[[Stage], Resources], built: Iterable[Stage
     cores, cards = os.cpu_count() or 1, torch.cuda.device_count()
     for shape in {resources(part) for stage in built for part in walk(stage) if isinstance(part, Stage)}:
         if shape.cpus > cores or shape.gpus > cards:
-            asked = f"--resources = cpu:{shape.cpus:g} gpu:{shape.gpus:g}"
-            raise UserError(f"{asked}: this machine has cpu:{cores} gpu:{cards}. Ask for less, or leave out --engine inline.")
+            raise UserError(f"--resources = {shape}: this machine has cpu:{cores} gpu:{cards}. Ask for less, or leave out --engine inline.")
 
 
 def check_address(address: str | None) -> None:

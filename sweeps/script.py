@@ -15,13 +15,16 @@ import typer
 from rich.console import Console
 
 from contrast.component import UserError
+from contrast.stage import Stage
 from sweeps.calling import call
 from sweeps.controller import SweepFailed
 from sweeps.disk import full, refusal
 from sweeps.ending import INTERRUPTED, tell
+from sweeps.resources import Resources
 from sweeps.sweep import Sweep
 
 Declared = Sweep | Callable[[str], Sweep]
+Needed = Callable[[Stage], Resources] | None
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, help="Sweeps over contrastive learning.")
 _known: dict[str, Declared] = {}
 
@@ -35,27 +38,33 @@ Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or thi
 Slots = Annotated[int, typer.Option(help="Units at once on this machine (cores given to a cluster started here).")]
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
+Grow = Annotated[bool, typer.Option("--grow", help="The cluster starts nodes for units that wait: wait for what no node has yet.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ROOT = Path("runs")
 
 
-def main(sweep: Declared, argv: list[str] | None = None) -> None:
-    """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `show`, `logs`."""
+def main(sweep: Declared, argv: list[str] | None = None, *, resources: Needed = None) -> None:
+    """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `show`, `logs`.
+
+    `resources`: what a unit occupies as a function of its stage, where `--resources` does not say it.
+    """
     if not isinstance(sweep, Sweep | FunctionType):
         raise UserError(f"main({sweep!r}): must be given a Sweep, or a function that makes one for a preset. Pass Sweep(...).")
+    if resources is not None and not callable(resources):
+        raise UserError(f"main(resources={resources!r}): must be a function of a stage. Pass one that returns Resources(cpus=1, gpus=0).")
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = sweep.name if isinstance(sweep, Sweep) else sweep.__name__
     if arguments and arguments[0] in ("run", "plan", "one", "status", "report"):
         arguments.insert(1, name)
-    serve({name: sweep}, arguments)
+    serve({name: sweep}, arguments, resources)
 
 
-def serve(known: dict[str, Declared], argv: list[str] | None = None) -> None:
+def serve(known: dict[str, Declared], argv: list[str] | None = None, resources: Needed = None) -> None:
     """Run the application over these sweeps; a user's mistake, or a file in the way, ends with one message and exit code 2."""
     _known.clear()
     _known.update(known)
     try:
-        app(args=argv, prog_name="sweeps")
+        app(args=argv, prog_name="sweeps", obj=resources)
     except UserError as error:
         tell(error)
         raise SystemExit(2) from None
@@ -98,6 +107,7 @@ def plan(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = 
 
 @app.command()
 def run(
+    context: typer.Context,
     name: Name,
     preset: Preset = None,
     root: Root = ROOT,
@@ -108,6 +118,7 @@ def run(
     slots: Slots = 2,
     mlflow: Mlflow = None,
     resources: Needs = None,
+    grow: Grow = False,
 ) -> None:
     """Run a sweep; the same command again goes on where it was."""
     from sweeps.launch import Options, launch
@@ -117,7 +128,7 @@ def run(
     if slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
     console = _console()
-    options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()))
+    options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()), context.obj, grow)
     try:
         outcome = launch(sweep, options, console)
     except KeyboardInterrupt:  # before anything ran, so there is nothing to save

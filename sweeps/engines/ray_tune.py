@@ -6,35 +6,30 @@ state is saved by the stages, retries are the controller's, and results are read
 """
 
 import json
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-# Ray and Tune read these when they are imported; a local cluster makes its own token.
-os.environ.setdefault("RAY_AUTH_MODE", "token")
+# Tune reads these when it is imported.
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
-import ray
 from ray import tune
 from ray.tune import schedulers, search
 
-from contrast.component import UserError
 from contrast.stage import Memory
 from sweeps.controller import Controller, Signal, WorkUnit
+from sweeps.engines import cluster
 from sweeps.engines.inline import tell
 from sweeps.engines.worker import Message, Place, cap_threads, execute
-from sweeps.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -197,26 +192,6 @@ class UnitScheduler(schedulers.FIFOScheduler):
         return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
 
 
-def connect(slots: int, address: str | None) -> None:
-    """Join the cluster at `address`, or start one on this machine with `slots` cores; nothing is printed."""
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
-    try:
-        if address is not None:
-            ray.init(address=address, **quiet)
-        else:
-            os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
-            ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError) as error:
-        cure = "Check the address, RAY_AUTH_MODE and the token, or use --engine inline."
-        raise UserError(f"Ray cluster {address or 'on this machine'}: cannot connect ({str(error).splitlines()[0]}). {cure}") from error
-
-
-def gpus() -> float:
-    """GPUs of the connected cluster."""
-    return float(ray.cluster_resources().get("GPU", 0))
-
-
 def runner(slots: int) -> Callable[[Controller, Place], None]:
     """`run` for this many units at once, the cluster left at the end."""
 
@@ -224,20 +199,9 @@ def runner(slots: int) -> Callable[[Controller, Place], None]:
         try:
             run(controller, place, slots)
         finally:
-            ray.shutdown()
+            cluster.leave()
 
     return execute_all
-
-
-def infeasible(wanted: Iterable[Resources]) -> list[str]:
-    """Those of the wanted shapes that no node of the live cluster can ever grant, each with what nodes there are."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    there = ", ".join(f"cpu:{node.get('CPU', 0):g} gpu:{node.get('GPU', 0):g}" for node in nodes)
-    return [
-        f"cpu:{one.cpus:g} gpu:{one.gpus:g}: no node is that large (nodes: {there})"
-        for one in wanted
-        if not any(node.get("CPU", 0) >= one.cpus and node.get("GPU", 0) >= one.gpus for node in nodes)
-    ]
 
 
 def run(controller: Controller, place: Place, slots: int) -> None:
