@@ -11,7 +11,7 @@ from contrast.component import Component
 
 @dataclass(frozen=True)
 class Encoder(Component, ABC):
-    """A recipe for a module [N, C, H, W] -> [N, width] that ends in global average pooling."""
+    """A recipe for a module [N, C, H, W] -> [N, width]; of residual networks, one that ends in global average pooling."""
 
     @property
     @abstractmethod

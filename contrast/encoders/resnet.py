@@ -1,15 +1,17 @@
-"""Residual networks for small images: a 3x3 stem that keeps the resolution, stages of basic blocks, global average pooling.
+"""Residual networks: a stem, stages of basic or bottleneck blocks, global average pooling (He et al., 2016).
 
 Every ReLU works in place. That is safe under double backward, which gradient penalties need: batch normalisation and
 addition remember their inputs and not their outputs, which are what the ReLU overwrites.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+EXPANSION = 4  # of a bottleneck: its output is so many times as wide as its 3x3 convolution
 
 
 class BasicBlock(nn.Module):
@@ -34,15 +36,63 @@ class BasicBlock(nn.Module):
         return out
 
 
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions with batch normalisation and a shortcut; the middle one is a quarter as wide as the output.
+
+    The stride is the 3x3 convolution's, as in torchvision (ResNet v1.5).
+    """
+
+    def __init__(self, channels: int, out: int, stride: int, generator: torch.Generator) -> None:
+        super().__init__()
+        inner = out // EXPANSION
+        self.conv1 = convolution(channels, inner, 1, 1, generator)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = convolution(inner, inner, 3, stride, generator)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = convolution(inner, out, 1, 1, generator)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(convolution(channels, out, 1, stride, generator), nn.BatchNorm2d(out))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
+        """relu(residual(x) + shortcut(x))."""
+        inner: Tensor = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))))
+        residual: Tensor = self.bn3(self.conv3(inner))
+        residual += self.shortcut(x)
+        out: Tensor = self.relu(residual)
+        return out
+
+
+Block = Callable[[int, int, int, torch.Generator], nn.Module]
+
+
 def residual_network(channels: int, widths: Sequence[int], blocks: int, generator: torch.Generator) -> nn.Sequential:
-    """[N, channels, H, W] -> [N, widths[-1]]: a stage of `blocks` blocks a width, the first with stride 1, the others 2."""
-    stem = nn.Sequential(convolution(channels, widths[0], 3, 1, generator), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
-    parts: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
-    before = widths[0]
-    for i, width in enumerate(widths):
-        inputs = [before] + [width] * (blocks - 1)
-        strides = [1 if i == 0 else 2] + [1] * (blocks - 1)
-        stage = (BasicBlock(c, width, s, generator) for c, s in zip(inputs, strides, strict=True))
+    """[N, channels, H, W] -> [N, widths[-1]]: small stem, `blocks` basic blocks a width; the first stage has stride 1, the others 2."""
+    return stages(small_stem(channels, widths[0], generator), widths[0], widths, [blocks] * len(widths), BasicBlock, generator)
+
+
+def small_stem(channels: int, width: int, generator: torch.Generator) -> list[nn.Module]:
+    """One 3x3 convolution that keeps the resolution, for images of up to 64 pixels a side (PROTOCOL 1.2, CIFAR stem)."""
+    return [convolution(channels, width, 3, 1, generator), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+
+
+def large_stem(channels: int, width: int, generator: torch.Generator) -> list[nn.Module]:
+    """A 7x7 convolution of stride 2 and a max-pool of stride 2: the ImageNet stem, a quarter of the resolution."""
+    seven = convolution(channels, width, 7, 2, generator)
+    return [seven, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)]
+
+
+def stages(
+    stem: list[nn.Module], before: int, widths: Sequence[int], blocks: Sequence[int], block: Block, generator: torch.Generator
+) -> nn.Sequential:
+    """`stem`, which gives `before` channels, a stage of `blocks[i]` blocks of `widths[i]` channels each, pooled to [N, widths[-1]]."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Sequential(*stem))
+    for i, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        inputs = [before] + [width] * (count - 1)
+        strides = [1 if i == 0 else 2] + [1] * (count - 1)
+        stage = (block(c, width, s, generator) for c, s in zip(inputs, strides, strict=True))
         parts[f"stage{i + 1}"] = nn.Sequential(*stage)
         before = width
     return nn.Sequential(parts | {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()})

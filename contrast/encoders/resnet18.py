@@ -1,23 +1,14 @@
-"""ResNet-18 with the CIFAR stem, the encoder of the published experiments on 32 x 32 images."""
+"""ResNet-18: two basic blocks a stage, the encoder of the published experiments on 32 x 32 images."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
-from torch import nn
-
-from contrast.encoders.encoder import Encoder
-from contrast.encoders.resnet import residual_network
+from contrast.encoders.published_resnet import PublishedResNet
 
 
 @dataclass(frozen=True)
-class ResNet18(Encoder):
-    """Stages of 64, 128, 256 and 512 channels, two basic blocks each; a 3x3 stem of stride 1, no max-pool (PROTOCOL 1.2)."""
+class ResNet18(PublishedResNet):
+    """Basic blocks 2, 2, 2, 2 in four stages; 512 features at the usual width (PROTOCOL 1.2); see `PublishedResNet`."""
 
-    @property
-    def width(self) -> int:
-        """512."""
-        return 512
-
-    def build(self, channels: int, generator: torch.Generator) -> nn.Module:
-        """[N, channels, H, W] -> [N, 512]."""
-        return residual_network(channels, (64, 128, 256, 512), 2, generator)
+    blocks: ClassVar[tuple[int, int, int, int]] = (2, 2, 2, 2)
+    bottleneck: ClassVar[bool] = False

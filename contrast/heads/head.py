@@ -18,10 +18,11 @@ class Head(Component, ABC):
         """The module for features of `width` and data of `classes` classes; all weights are drawn from `generator`."""
 
 
-def dense(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def dense(inputs: int, outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Linear:
     """A linear layer with torch's default law, weights and biases uniform in +- 1 / sqrt(inputs), drawn from `generator`."""
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # which draws nothing from the global generator
+    layer = nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")  # which draws nothing from the global generator
     bound = inputs**-0.5
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    if bias:
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer

@@ -14,16 +14,23 @@ from torch import Tensor, nn
 
 from contrast import encoders, heads, losses, optim, penalties
 from contrast.component import Component
-from contrast.encoders import Encoder, ResNet18, SmallResNet
-from contrast.heads import Classifier, Head, MLPHead
+from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
+from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, SupConHead
 from contrast.losses import CrossEntropy, GeneralizedContrastive, Loss, NTXent, SupCon, SupConIn
 from contrast.optim import SGD, Cosine
 from contrast.penalties import ContrastiveInputGradient, InputGradient
 
 LOSSES: list[Loss] = [NTXent(0.2), SupCon(0.2), SupConIn(0.2), GeneralizedContrastive(0.2, 0.1), CrossEntropy()]
-HEADS: list[Head] = [*(MLPHead(depth, 8) for depth in range(5)), Classifier()]
-ENCODERS: list[Encoder] = [SmallResNet(4), SmallResNet(4, 2), ResNet18()]
-OTHERS: list[Component] = [SGD(0.1), Cosine(), InputGradient(0.1), ContrastiveInputGradient(0.1)]
+HEADS: list[Head] = [
+    *(MLPHead(depth, 8) for depth in range(5)),
+    *(MLPHead(2, 8, 6), Classifier(), BatchNormHead(3, 8), BatchNormHead(2, 8, 6, last=False)),
+    *(SupConHead(1, 8), SupConHead(2, 8, unit_input=False)),
+]
+ENCODERS: list[Encoder] = [
+    *(SmallResNet(4), SmallResNet(4, 2), ResNet18(), ResNet18("imagenet", 8), ResNet34(None, 8), ConvN()),
+    *(ResNet50(None, 8), ResNet101("imagenet", 4), ResNet200(None, 2)),
+]
+OTHERS: list[Component] = [TimmEncoder("resnet10t"), SGD(0.1), Cosine(), InputGradient(0.1), ContrastiveInputGradient(0.1)]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -52,6 +52,8 @@ from contrast import (
     Untrained,
     UserError,
 )
+from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
+from contrast.heads import BatchNormHead, SupConHead
 from contrast.losses.loss import Loss
 from sweeps.fingerprint import canonical, describe, fingerprint, package_digest
 
@@ -73,6 +75,7 @@ EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
     *(CropFlip(), CropViews(), Plain(), SimCLRViews()),
     *(ResNet18(), SmallResNet(), Classifier(), MLPHead()),
+    *(ResNet34(), ResNet50(), ResNet101(), ResNet200(), ConvN(), TimmEncoder("resnet10t"), BatchNormHead(), SupConHead()),
     *(NTXent(0.1), SupCon(0.1), SupConIn(0.1), GeneralizedContrastive(0.1, 0.5), CrossEntropy()),
     *(InputGradient(1.0), ContrastiveInputGradient(1.0), SGD(0.1), Cosine()),
     *(NET, TUNED, Untrained(data=Digits(), encoder=SmallResNet(), seed=0)),
