@@ -11,12 +11,15 @@ from enum import Enum
 from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.stage import Metrics, Stage
+from sweeps.abroad import Abroad
+from sweeps.claims import Alone, Claiming
 from sweeps.event import Event, numbers
 from sweeps.fingerprint import describe
 from sweeps.graph import HELD, RUNNING, Job, Want, all_stages
 from sweeps.population import Population
 from sweeps.ready_queue import ReadyQueue
 from sweeps.resources import Resources, cores_only
+from sweeps.store import Record
 
 MAX_ACCIDENTS, MAX_UNBEGUN = 5, 20
 
@@ -57,11 +60,17 @@ class Controller:
     """
 
     def __init__(
-        self, population: Population, *, resources: Callable[[Stage], Resources] = cores_only, now: Callable[[], float] = time.time
+        self,
+        population: Population,
+        *,
+        resources: Callable[[Stage], Resources] = cores_only,
+        now: Callable[[], float] = time.time,
+        claims: Claiming | None = None,
     ) -> None:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
         self.queue = ReadyQueue(self.graph, self._rank, resources)
+        self.abroad = Abroad(self.graph, claims or Alone(), now)
         self.running: dict[int, WorkUnit] = {}
         self.units: list[list[str]] = []
         self.stopping = False
@@ -76,6 +85,7 @@ class Controller:
         """The unit to run now, WAIT while nothing can start, DONE when all is finished, stopped or failed."""
         if self.stopping or self.fatal is not None:
             return Signal.WAIT if self.running else Signal.DONE
+        self._look_abroad()
         unit = self._pick()
         while unit is None and self.population.draw_one():
             unit = self._pick()
@@ -86,11 +96,16 @@ class Controller:
             self.running[unit.number] = unit
             self._last_shape = unit.resources
             return unit
-        if self.running or self.graph.backing_off(self.now()) is not None:
+        if self.running or self.idle() is not None:
             return Signal.WAIT
         if not self.population.finished_all:
             raise RuntimeError("the controller has nothing to run and is not finished; this is a defect, please report it")
         return self._over()
+
+    def idle(self) -> float | None:
+        """Seconds until something may go on by itself: a back-off is over, or another driver has finished what we wait for."""
+        waits = (self.graph.backing_off(self.now()), self.abroad.next_look())
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def report(self, unit: WorkUnit, stage: Stage, epoch: int, metrics: Metrics) -> Signal:
         """An epoch was computed or, after a restart, replayed; STOP when nobody wants the stage any more."""
@@ -112,17 +127,21 @@ class Controller:
         record = self.graph.store.held(stage, job.fingerprint)
         if record is None:
             raise RuntimeError(f"{type(stage).__name__} {job.fingerprint} was announced as committed but is not in the store")
-        self.graph.settle(job, record)
         self.graph.computed.add(job.fingerprint)
+        self.abroad.give_back(job)
+        self._settle(job, record, "")
+        rest = [self.graph.jobs[self.graph.identity(other)] for other in unit.stages[unit.stages.index(stage) + 1 :]]
+        over = bool(rest) and not any(job.wanted for job in rest)
+        return Signal.STOP if over or self.stopping or self.fatal is not None else Signal.CONTINUE
+
+    def _settle(self, job: Job, record: Record, whence: str) -> None:
+        self.graph.settle(job, record)
         kind = "committed" if job.state == HELD else "diverged"
-        text = f"{type(stage).__name__} {job.fingerprint[:8]} {kind} {numbers(record.results)}"
+        text = f"{type(job.stage).__name__} {job.fingerprint[:8]} {kind}{whence} {numbers(record.results)}"
         self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
             self.population.settled(who)
         self.population.advance()
-        rest = [self.graph.jobs[self.graph.identity(other)] for other in unit.stages[unit.stages.index(stage) + 1 :]]
-        over = bool(rest) and not any(job.wanted for job in rest)
-        return Signal.STOP if over or self.stopping or self.fatal is not None else Signal.CONTINUE
 
     def finished(self, unit: WorkUnit) -> None:
         """A unit ended without failing; stages it did not commit (it was stopped) wait again."""
@@ -157,13 +176,16 @@ class Controller:
         self.population.advance()
 
     def _pick(self) -> WorkUnit | None:
-        job = self.queue.first(self.now(), self._last_shape)
-        if job is None:
-            return None
+        while (job := self.queue.first(self.now(), self._last_shape)) is not None:
+            if self._ours(job):
+                return self._unit(job)
+        return None
+
+    def _unit(self, job: Job) -> WorkUnit:
         stages = [job.stage]
         alone = isinstance(job.stage, Measure) and (job.stage.alone or isinstance(job.stage.of, tuple))
         if not alone:
-            stages += self._followers(job)
+            stages += [stage for stage in self._followers(job) if self._ours(self.graph.job(stage))]
         for stage in stages:
             self.graph.begin(self.graph.jobs[self.graph.identity(stage)])
         self.units.append([type(stage).__name__ for stage in stages])
@@ -182,6 +204,24 @@ class Controller:
                 followers.append(other.stage)
         return followers
 
+    def _ours(self, job: Job) -> bool:
+        """Whether a job that could be handed out is for us to do: no other driver works on it, or has just done it."""
+        found = self.abroad.claim(job)
+        if isinstance(found, Record):
+            self._elsewhere(job, found)
+        elif found is not None:
+            text = f"{type(job.stage).__name__} {job.fingerprint[:8]} is in progress in {found}; waiting for it"
+            self.emit(Event("abroad", text, None, job.fingerprint))
+        return found is None
+
+    def _look_abroad(self) -> None:
+        for job, record in self.abroad.look():
+            self._elsewhere(job, record)
+
+    def _elsewhere(self, job: Job, record: Record) -> None:
+        self.graph.reused.add(job.fingerprint)
+        self._settle(job, record, " elsewhere")
+
     def _rank(self, job: Job, who: Want) -> int:
         """Confirmation, then children of committed stages, then further seeds, then pilots."""
         _, phase, seed = who
@@ -194,7 +234,10 @@ class Controller:
     def _give_back(self, unit: WorkUnit) -> None:
         self.running.pop(unit.number, None)
         for stage in unit.stages:
-            self.graph.give_back(self.graph.jobs[self.graph.identity(stage)])
+            job = self.graph.jobs[self.graph.identity(stage)]
+            if job.state == RUNNING:
+                self.abroad.give_back(job)
+            self.graph.give_back(job)
 
     def _refused(self, stage: Stage, text: str) -> None:
         texts = self._refusals.setdefault(type(stage), [])

@@ -17,7 +17,7 @@ from sweeps.event import Event
 from sweeps.graph import HELD, RUNNING
 from sweeps.population import Population
 
-_COLOURS = {"diverged": "yellow", "failed": "red", "retry": "yellow", "confirm": "green"}
+_COLOURS = {"diverged": "yellow", "failed": "red", "retry": "yellow", "abroad": "blue", "confirm": "green"}
 
 
 class Display:

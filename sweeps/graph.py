@@ -12,7 +12,7 @@ from contrast.stage import Metrics, Stage, upstream
 from sweeps.fingerprint import fingerprint
 from sweeps.store import Record, Store
 
-WAITING, RUNNING, HELD, DIVERGED, FAILED = "waiting", "running", "held", "diverged", "failed"
+WAITING, RUNNING, ABROAD, HELD, DIVERGED, FAILED = "waiting", "running", "abroad", "held", "diverged", "failed"
 Want = tuple[int, Phase, int]
 
 
@@ -20,8 +20,9 @@ Want = tuple[int, Phase, int]
 class Job:
     """One unique stage: what it needs, who wants it, how far it is.
 
-    `wanted` holds (candidate number, phase, seed); `curve` the metrics of epochs reported or recorded so far; `accidents`
-    counts lost workers since the last progress, `unbegun` those in a row that were lost before they began it.
+    `state` "abroad": another driver on the root works on it. `wanted` holds (candidate number, phase, seed); `curve` the
+    metrics of epochs reported or recorded so far; `accidents` counts lost workers since the last progress, `unbegun` those
+    in a row that were lost before they began it.
     """
 
     stage: Stage
@@ -119,6 +120,15 @@ class Graph:
     def fail(self, job: Job, reason: str) -> None:
         """Nothing comes of the job."""
         job.state, job.reason = FAILED, reason
+
+    def send_abroad(self, job: Job) -> None:
+        """Another driver works on the job."""
+        job.state = ABROAD
+
+    def come_back(self, job: Job) -> None:
+        """The other driver works on the job no more; if it did not commit it, the job waits for us."""
+        job.state = WAITING
+        self.changed[job.fingerprint] = None
 
     def release(self, who: Want) -> None:
         """`who` wants nothing any more; whoever runs what nobody wants now hears it at the next report."""

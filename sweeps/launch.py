@@ -21,6 +21,7 @@ from contrast.component import UserError, walk
 from contrast.stage import Stage
 from sweeps import mlflow_store
 from sweeps.candidate import CandidateFiles
+from sweeps.claims import Claims
 from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.ending import INTERRUPTED
@@ -94,7 +95,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             display.watch(population)
             engine, resources = _engine(options, built, display, idle=population.nothing_left)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
-            controller = Controller(population, resources=resources)
+            controller = Controller(population, resources=resources, claims=Claims(options.root, lock))
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
                 engine(controller, Place(options.root.resolve(), options.data))

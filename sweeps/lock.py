@@ -12,8 +12,10 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "driver.lock"
+        self.folder = folder
         self.me = Owner(platform.node(), psutil.boot_time(), os.getpid(), psutil.Process().create_time(), secrets.token_hex(8))
         self.lost = threading.Event()
         self._end = threading.Event()
@@ -75,27 +78,11 @@ class Lock:
         with open(self.path.with_name("driver.lock.door"), "w", encoding="utf-8") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
             owner = _owner(self.path)
-            if owner is not None and not self._stale(owner):
+            if owner is not None and not _stale(self.path, owner):
                 cure = "Wait for it or end it; `status` shows how far it is."
                 raise UserError(f"{self.path.parent}: another driver works on this sweep (pid {owner.pid} on {owner.host}). {cure}")
             self.path.unlink(missing_ok=True)
             os.link(draft, self.path)
-
-    def _stale(self, owner: Owner) -> bool:
-        if owner.host == self.me.host and abs(owner.boot - self.me.boot) < 5:
-            try:
-                process = psutil.Process(owner.pid)
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    return True
-                if abs(process.create_time() - owner.started) <= 1:
-                    return False
-            except psutil.NoSuchProcess:
-                return True
-        # Another machine, another boot, or another process of that number: or the clock was set. The heartbeat decides.
-        try:
-            return time.time() - self.path.stat().st_mtime > STALE
-        except FileNotFoundError:
-            return True
 
     def _heartbeat(self) -> None:
         while not self._end.wait(HEARTBEAT):
@@ -104,6 +91,41 @@ class Lock:
                     self.lost.set()
                     return
                 os.utime(self.path)
+
+
+def driver(folder: Path) -> Owner | None:
+    """Who drives the sweep of a folder: None when nobody does, or when the driver is dead and was not followed yet."""
+    path = folder / "driver.lock"
+    owner = _owner(path)
+    return owner if owner is not None and not _stale(path, owner) else None
+
+
+@contextlib.contextmanager
+def passing(root: Path) -> Iterator[Lock]:
+    """The lock of a command that is no sweep's, in a folder below `sweeps/` that begins with a dot and goes with the command."""
+    folder = root / "sweeps" / f".{secrets.token_hex(6)}"
+    try:
+        with Lock(folder) as lock:
+            yield lock
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stale(path: Path, owner: Owner) -> bool:
+    if owner.host == platform.node() and abs(owner.boot - psutil.boot_time()) < 5:
+        try:
+            process = psutil.Process(owner.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            if abs(process.create_time() - owner.started) <= 1:
+                return False
+        except psutil.NoSuchProcess:
+            return True
+    # Another machine, another boot, or another process of that number: or the clock was set. The heartbeat decides.
+    try:
+        return time.time() - path.stat().st_mtime > STALE
+    except FileNotFoundError:
+        return True
 
 
 def _owner(path: Path) -> Owner | None:

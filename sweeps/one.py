@@ -8,13 +8,16 @@ from rich.console import Console
 
 from analysis.table import to_rich
 from contrast.component import UserError
+from sweeps.candidate import CandidateFiles
+from sweeps.claims import Claims
 from sweeps.controller import Controller
 from sweeps.display import printer
 from sweeps.engines import inline
 from sweeps.engines.worker import Place
 from sweeps.launch_checks import checker
+from sweeps.lock import passing
 from sweeps.population import Population
-from sweeps.results import Unwritten, one_table
+from sweeps.results import one_table
 from sweeps.search import checked_knobs, fixed
 from sweeps.store import Store
 from sweeps.sweep import Knob, Sweep, call_space
@@ -27,11 +30,12 @@ def run_one(sweep: Sweep, arm: str | None, settings: Sequence[str], seed: int, r
     stages = call_space(sweep, fixed(knobs), seed, "search", point)
     checker(data)(stages, "search")
     single = Sweep(f"{sweep.name}-one", lambda trial, seed, phase: call_space(sweep, fixed(knobs), seed, "search", point), seeds=(seed,))
-    population = Population(
-        single, Store.open(root), Unwritten(root, single.name), searching=False, check=lambda s, p: None, emit=printer(console)
-    )
-    controller = Controller(population)
-    inline.run(controller, Place(root.resolve(), data))
+    store = Store.open(root)
+    with passing(root) as lock:
+        files = CandidateFiles(root, lock.folder.name, lock.check)  # they tell others what is in use here, and go with the lock
+        population = Population(single, store, files, searching=False, check=lambda s, p: None, emit=printer(console))
+        controller = Controller(population, claims=Claims(root, lock))
+        inline.run(controller, Place(root.resolve(), data))
     if controller.fatal is not None:
         raise controller.fatal
     (candidate,) = population.candidates.values()

@@ -162,7 +162,7 @@ class World:
             if busy:
                 self._step(controller, busy, next(turns), lag)
             else:
-                controller.now.time += controller.graph.backing_off(controller.now())
+                controller.now.time += controller.idle()
 
     def _step(self, controller, busy, turn, lag):
         """A worker goes on to its next message, or the oldest one it sent is heard."""

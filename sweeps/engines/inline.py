@@ -15,8 +15,7 @@ def run(controller: Controller, place: Place) -> None:
         if unit is Signal.DONE:
             return
         if isinstance(unit, Signal):
-            # Nothing runs here while we wait, so only a back-off can be pending.
-            time.sleep(max(0.0, controller.graph.backing_off(controller.now()) or 0.0))
+            time.sleep(controller.idle() or 0.0)  # nothing runs here while we wait
             continue
         run_unit(controller, unit, place, memory)
 

@@ -94,7 +94,7 @@ def test_one_runs_a_single_point_and_keeps_its_stages(tmp_path):
     again = command(*argv)
     assert "committed" not in again.out
     assert driver.records(tmp_path) == before
-    assert not (tmp_path / "sweeps").exists()
+    assert not list((tmp_path / "sweeps").iterdir()), "it is no sweep"
 
 
 def _without_times(page):

@@ -285,10 +285,10 @@ def test_a_stage_that_waits_for_its_pause_does_not_follow_in_another_unit(world)
 def test_a_commit_that_comes_late_or_twice_does_no_harm(world):
     controller = world.controller(searched(one_stage, trials=1, seeds=(0,)))
     first = controller.next()
-    slow = list(execute(first, world.place, Memory()))
     lose(controller, first)
     controller.now.time += 60.0
     second = controller.next()
+    slow = list(execute(first, world.place, Memory()))
     run(controller, world, second)
     assert controller.next() is Signal.DONE
     for message in slow:
