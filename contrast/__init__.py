@@ -31,8 +31,17 @@ from contrast.losses import Loss as Loss
 from contrast.losses import NTXent as NTXent
 from contrast.losses import SupCon as SupCon
 from contrast.losses import SupConIn as SupConIn
+from contrast.optim import LARS as LARS
 from contrast.optim import SGD as SGD
+from contrast.optim import Adam as Adam
 from contrast.optim import Cosine as Cosine
+from contrast.optim import CosineSteps as CosineSteps
+from contrast.optim import DecaySteps as DecaySteps
+from contrast.optim import LinearDecay as LinearDecay
+from contrast.optim import RMSProp as RMSProp
+from contrast.optim import Warmup as Warmup
+from contrast.optim import linear_scaling as linear_scaling
+from contrast.optim import sqrt_scaling as sqrt_scaling
 from contrast.penalties import ContrastiveInputGradient as ContrastiveInputGradient
 from contrast.penalties import InputGradient as InputGradient
 from contrast.pretrain import Pretrain as Pretrain

@@ -19,9 +19,11 @@ from contrast import random
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.heads.classifier import Classifier
-from contrast.loop import load_training_state, training_state
+from contrast.loop import load_training_state, set_rate, training_state
 from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine import Cosine
+from contrast.optim.optimizer import Optimizer
+from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
 from contrast.stage import Diverged, Metrics, Stage, Workspace, extract
 
@@ -40,12 +42,14 @@ class Finetune(Stage):
     epochs: int = 30
     frozen: bool = True
     batch_size: int = 256
-    optimizer: SGD = SGD(lr=0.1, weight_decay=0.0)
-    schedule: Cosine = Cosine(rate=0.2)
+    optimizer: Optimizer = SGD(lr=0.1, weight_decay=0.0)
+    schedule: Schedule = Cosine(rate=0.2)
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
         require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use 30, as the protocol does.")
+        least = self.schedule.fewest_epochs
+        require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         require(self.batch_size >= 1, self, "batch_size", "must be at least 1", "Use 256, as the protocol does.")
         require(self.frozen is True, self, "frozen", "only a frozen encoder can be fine-tuned so far", "Use frozen=True.")
@@ -66,19 +70,18 @@ class Finetune(Stage):
         features = extract(net, images.pixels, workspace.device).to(workspace.device)
         labels = torch.from_numpy(np.array(images.labels)).to(workspace.device)
         classifier = net.top
-        optimizer = self.optimizer.build(classifier.parameters())
+        optimizer = self.optimizer.build(classifier)
         done, state = workspace.restore()
         heads = _Heads.start(classifier, self.epochs)
         if done:
             load_training_state(classifier, optimizer, state)
             heads = _Heads(state["heads.weight"], state["heads.bias"])
         for epoch in range(done + 1, self.epochs + 1):
-            lr = self.schedule.at(self.optimizer.lr, epoch, self.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
             order = random.permutation(self.seed, "finetune order", images.ids, epoch=epoch)
-            for start in range(0, len(order), self.batch_size):
-                rows = torch.from_numpy(order[start : start + self.batch_size])
+            batches = torch.from_numpy(order).split(self.batch_size)
+            for i, rows in enumerate(batches):
+                lr = self.schedule.within(self.optimizer.lr, epoch, self.epochs, i, len(batches))
+                set_rate(optimizer, lr)
                 loss = functional.cross_entropy(classifier(features[rows]), labels[rows])
                 _refuse_nonfinite(loss.item(), epoch)
                 optimizer.zero_grad(set_to_none=True)

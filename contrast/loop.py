@@ -1,9 +1,10 @@
 """One epoch of training, and the tensors it must remember to go on as if it had never stopped.
 
-Randomness comes from counters (`contrast/random.py`), so the whole state of a training is its weights, its buffers and its
-optimiser's momentum; no generator has to be saved.
+Randomness comes from counters (`contrast/random.py`), so the whole state of a training is its weights, its buffers and what
+its optimiser remembers of each weight; no generator has to be saved.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,15 @@ from contrast.stage import Diverged, Metrics
 
 
 @dataclass(frozen=True)
+class Place:
+    """A step of a training: its seed, its epoch from 1 and its number in the epoch from 0, which name whatever it draws."""
+
+    seed: int
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Step:
     """What one step computes: views of a batch, the loss of the network's output, and an optional gradient penalty."""
 
@@ -30,9 +40,9 @@ class Step:
     precision: torch.dtype
     device: torch.device
 
-    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
         """The loss and the penalty of one batch: `pixels` uint8 [N, C, H, W], `labels` int64 [N]."""
-        inputs = self.views(pixels.float() / 255, ids, seed, epoch)
+        inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
         n, v = inputs.shape[:2]
         if self.penalty is not None:
             inputs.requires_grad_(True)
@@ -40,10 +50,11 @@ class Step:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             output = net(flat)
         output = output.float().view(n, v, -1)
-        loss = _one_number(self.loss, self.loss(output, labels))
+        drawn = self.loss.at_step(at.seed, at.epoch, at.step)
+        loss = _one_number(drawn, drawn(output, labels))
         if self.penalty is None:
             return loss, loss.new_zeros(())
-        return loss, _one_number(self.penalty, self.penalty(inputs, output, labels, self.loss))
+        return loss, _one_number(self.penalty, self.penalty(inputs, output, labels, drawn))
 
 
 def _one_number(part: Component, value: object) -> Tensor:
@@ -58,24 +69,30 @@ def _one_number(part: Component, value: object) -> Tensor:
 
 
 def train_epoch(
-    net: Net, images: Images, step: Step, optimizer: torch.optim.Optimizer, *, batch_size: int, lr: float, seed: int, epoch: int
+    net: Net,
+    images: Images,
+    step: Step,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batch_size: int,
+    lr: Callable[[int, int], float],
+    seed: int,
+    epoch: int,
 ) -> Metrics:
     """Train `net` for one epoch in an order drawn for (seed, epoch); a last batch of one image is left out.
 
-    Returns the mean loss (and penalty) a step. Raises `Diverged` at the first non-finite loss.
+    `lr` gives the learning rate of step i of n. Returns the mean loss (and penalty) a step and the last learning rate. Raises
+    `Diverged` at the first non-finite loss.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = lr
     net.train()
     order = random.permutation(seed, "order", images.ids, epoch=epoch)
+    batches = [rows for start in range(0, len(order), batch_size) if len(rows := order[start : start + batch_size]) > 1]
     losses, penalties = [], []
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        if len(rows) < 2:
-            continue
+    for i, rows in enumerate(batches):
+        set_rate(optimizer, lr(i, len(batches)))
         pixels = torch.from_numpy(images.pixels[rows]).to(step.device, non_blocking=True)
         labels = torch.from_numpy(images.labels[rows]).to(step.device, non_blocking=True)
-        loss, penalty = step(net, pixels, labels, images.ids[rows], seed, epoch)
+        loss, penalty = step(net, pixels, labels, images.ids[rows], Place(seed, epoch, i))
         total = loss + penalty
         if not torch.isfinite(total):
             raise Diverged(f"the loss became {total.item()} in epoch {epoch}")
@@ -84,24 +101,36 @@ def train_epoch(
         optimizer.step()
         losses.append(loss.item())
         penalties.append(penalty.item())
-    metrics = {"loss": float(np.mean(losses)), "lr": lr}
+    metrics = {"loss": float(np.mean(losses)), "lr": lr(len(batches) - 1, len(batches))}
     return metrics if step.penalty is None else metrics | {"penalty": float(np.mean(penalties))}
 
 
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Have every parameter learn at `lr` from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
 def training_state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights, buffers and momentum by name."""
+    """Weights and buffers by name, and every tensor that the optimiser keeps of a parameter: `momentum.NAME`, `optimizer.KEY.NAME`."""
     state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     for name, parameter in net.named_parameters():
-        momentum = optimizer.state[parameter].get("momentum_buffer") if parameter in optimizer.state else None
-        if momentum is not None:
-            state[f"momentum.{name}"] = momentum
+        for key, tensor in optimizer.state.get(parameter, {}).items():
+            if tensor is not None:
+                state[_optimizer_key(key, name)] = tensor
     return state
 
 
 def load_training_state(net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
     """Put back what `training_state` gave."""
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
+    kept = {name.split(".")[1] for name in state if name.startswith("optimizer.")} | {"momentum_buffer"}
     for name, parameter in net.named_parameters():
-        if f"momentum.{name}" in state:
-            momentum = state[f"momentum.{name}"].to(parameter.device).to(memory_format=torch.preserve_format)
-            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        for key in kept:
+            if (tensor := state.get(_optimizer_key(key, name))) is not None:
+                like = parameter if tensor.shape == parameter.shape else tensor  # of a parameter's shape: laid out in memory as it is
+                optimizer.state[parameter][key] = torch.empty_like(like).copy_(tensor)
+
+
+def _optimizer_key(key: str, name: str) -> str:
+    return f"momentum.{name}" if key == "momentum_buffer" else f"optimizer.{key}.{name}"

@@ -23,7 +23,8 @@ from contrast.loop import Step, load_training_state, train_epoch, training_state
 from contrast.losses.loss import Loss
 from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine import Cosine
-from contrast.optim.sgd import SGD
+from contrast.optim.optimizer import Optimizer
+from contrast.optim.schedule import Schedule
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Stage, Workspace
 
@@ -45,14 +46,16 @@ class Pretrain(Stage):
     batch_size: int
     epochs: int
     seed: int
-    optimizer: SGD
-    schedule: Cosine = Cosine(rate=0.1)
+    optimizer: Optimizer
+    schedule: Schedule = Cosine(rate=0.1)
     penalty: Penalty | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 2, self, "batch_size", "must be at least 2", "Contrast needs a second image.")
         require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
+        least = self.schedule.fewest_epochs
+        require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         require(self.precision in ("fp32", "bf16"), self, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' when in doubt.")
         fewest, most = self.loss.fewest_views, self.loss.most_views
@@ -100,7 +103,7 @@ class Pretrain(Stage):
         images = workspace.images(self.data)
         net = initial_net(self.data, self.encoder, self.head, self.seed)
         net = net.to(workspace.device).to(memory_format=torch.channels_last)
-        optimizer = self.optimizer.build(net.parameters())
+        optimizer = self.optimizer.build(net)
         done, state = workspace.restore()
         if done:
             load_training_state(net, optimizer, state)
@@ -108,7 +111,7 @@ class Pretrain(Stage):
         step = Step(self.views, self.loss, self.penalty, precision, workspace.device)
         metrics: Metrics = workspace.last_metrics()
         for epoch in range(done + 1, self.epochs + 1):
-            lr = self.schedule.at(self.optimizer.lr, epoch, self.epochs)
+            lr = partial(self.schedule.within, self.optimizer.lr, epoch, self.epochs)
             metrics = train_epoch(net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=epoch)
             if workspace.monitor is not None and (epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs):
                 metrics |= workspace.monitor(Model(self, workspace.so_far(), partial(copy.deepcopy, net), final=False))

@@ -31,6 +31,10 @@ class Loss(Component, ABC):
     def __call__(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
         """The loss of a batch, averaged over images and views; `labels` may be None for a loss that needs none."""
 
+    def at_step(self, seed: int, epoch: int, step: int) -> "Loss":
+        """The loss of step `step` (from 0) of an epoch of a training: itself, unless it draws at random."""
+        return self
+
     def constants(self, width: int) -> dict[str, float]:
         """Numbers that follow from the fields and from `width`, the d of the output, and that a report should show."""
         return {}

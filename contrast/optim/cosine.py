@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from contrast.component import Component, UserError, require
+from contrast.component import require
+from contrast.optim.schedule import Schedule, refuse_unless_inside
 
 
 @dataclass(frozen=True)
-class Cosine(Component):
+class Cosine(Schedule):
     """lr_e = m + (lr - m) (1 + cos(pi e / E)) / 2 with m = lr * rate**3, for e = 1..E (PROTOCOL 1.4).
 
     So the first epoch is slightly below lr and the last equals m. 0 <= `rate` <= 1: 0 ends at zero, 1 stays at lr.
@@ -20,7 +21,6 @@ class Cosine(Component):
 
     def at(self, lr: float, epoch: int, epochs: int) -> float:
         """The learning rate of `epoch` (1 to `epochs`); raises `UserError` for an epoch outside."""
-        if not 1 <= epoch <= epochs:
-            raise UserError(f"epoch = {epoch}: must lie in 1 to {epochs}. The first epoch is 1.")
+        refuse_unless_inside(epoch, epochs)
         floor = lr * self.rate**3
         return floor + (lr - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2

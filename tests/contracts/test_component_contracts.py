@@ -17,7 +17,7 @@ from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
 from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, SupConHead
 from contrast.losses import CrossEntropy, GeneralizedContrastive, Loss, NTXent, SupCon, SupConIn
-from contrast.optim import SGD, Cosine
+from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
 from contrast.penalties import ContrastiveInputGradient, InputGradient
 
 LOSSES: list[Loss] = [NTXent(0.2), SupCon(0.2), SupConIn(0.2), GeneralizedContrastive(0.2, 0.1), CrossEntropy()]
@@ -30,7 +30,9 @@ ENCODERS: list[Encoder] = [
     *(SmallResNet(4), SmallResNet(4, 2), ResNet18(), ResNet18("imagenet", 8), ResNet34(None, 8), ConvN()),
     *(ResNet50(None, 8), ResNet101("imagenet", 4), ResNet200(None, 2)),
 ]
-OTHERS: list[Component] = [TimmEncoder("resnet10t"), SGD(0.1), Cosine(), InputGradient(0.1), ContrastiveInputGradient(0.1)]
+OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
+SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
+OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1)]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -114,6 +116,34 @@ def test_a_loss_is_the_same_each_time_and_never_in_half_precision(loss):
     assert torch.equal(loss(embeddings(), LABELS), loss(embeddings(), LABELS))
     assert loss(embeddings().bfloat16(), LABELS).dtype == torch.float32
     assert loss(embeddings().double(), LABELS).dtype == torch.float64
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_an_optimiser_moves_every_weight_the_same_way_each_time_and_remembers_tensors_only(optimizer):
+    """Three steps, twice; what it remembers of a weight is what the training state keeps."""
+
+    def trained() -> list[Tensor]:
+        net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        net.load_state_dict({name: torch.rand(t.shape, generator=seeded(1)).to(t) for name, t in net.state_dict().items()})
+        moving = optimizer.build(net)
+        for seed in range(3):
+            for weight in net.parameters():
+                weight.grad = torch.randn(weight.shape, generator=seeded(seed))
+            moving.step()
+        assert all(isinstance(kept, Tensor) for state in moving.state.values() for kept in state.values())
+        return [weight.detach() for weight in net.parameters()]
+
+    first, second = trained(), trained()
+    start = [torch.rand(w.shape, generator=seeded(1)) for w in first]
+    assert all(w.isfinite().all() and torch.equal(w, v) and not torch.equal(w, s) for w, v, s in zip(first, second, start, strict=True))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_a_schedule_gives_a_rate_between_zero_and_lr_at_every_step(schedule):
+    rates = [schedule.within(0.5, epoch, 8, step, 3) for epoch in range(1, 9) for step in range(3)]
+    assert all(0 <= rate <= 0.5 for rate in rates)
+    assert all(0 <= schedule.at(0.5, epoch, 8) <= 0.5 for epoch in range(1, 9))
+    assert schedule.fewest_epochs <= 8
 
 
 @pytest.mark.parametrize("component", [*HEADS, *ENCODERS], ids=repr)

@@ -18,25 +18,32 @@ from hypothesis import strategies as st
 
 from analysis import KNN
 from contrast import (
+    LARS,
     SGD,
+    Adam,
     Classifier,
     ContrastiveInputGradient,
     Cosine,
+    CosineSteps,
     CropViews,
     CrossEntropy,
+    DecaySteps,
     Digits,
     Diverged,
     GeneralizedContrastive,
     InputGradient,
+    LinearDecay,
     MLPHead,
     NTXent,
     Plain,
     Pretrain,
+    RMSProp,
     SmallResNet,
     SupCon,
     SupConIn,
     Untrained,
     UserError,
+    Warmup,
     Workspace,
 )
 from contrast.pretrain import initial_net
@@ -70,6 +77,10 @@ METHODS = {
     "SimCLR, bf16": replace(SIMCLR, precision="bf16"),
     "SimCLR, Nesterov": replace(SIMCLR, optimizer=SGD(lr=0.05, nesterov=True)),
     "SimCLR, no momentum": replace(SIMCLR, optimizer=SGD(lr=0.05, momentum=0.0)),
+    "SimCLR, LARS with warm-up": replace(SIMCLR, optimizer=LARS(lr=2.0), schedule=Warmup(Cosine(), epochs=2)),
+    "SimCLR, RMSProp by steps": replace(SIMCLR, optimizer=RMSProp(lr=0.05), schedule=DecaySteps((2,))),
+    "SimCLR, Adam": replace(SIMCLR, optimizer=Adam(lr=1e-3), schedule=LinearDecay()),
+    "SimCLR, cosine a step": replace(SIMCLR, schedule=CosineSteps(warmup=1)),
 }
 
 
@@ -127,6 +138,12 @@ def test_another_seed_is_another_training(bench):
 def test_the_learning_rate_of_each_epoch_is_that_of_the_schedule():
     expected = [Cosine(0.1).at(0.05, epoch, 4) for epoch in (1, 2, 3, 4)]
     assert [line["lr"] for line in curve(uninterrupted("SimCLR"))] == expected
+
+
+def test_a_schedule_may_move_within_an_epoch_and_the_curve_has_its_last_rate():
+    schedule = METHODS["SimCLR, LARS with warm-up"].schedule
+    expected = [schedule.within(2.0, epoch, 4, 2, 3) for epoch in (1, 2, 3, 4)]  # 90 images in batches of 40
+    assert [line["lr"] for line in curve(uninterrupted("SimCLR, LARS with warm-up"))] == expected
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [(1, [1]), (4, [1, 2, 3, 4]), (45, [*range(2, 45, 2), 45])])
@@ -203,6 +220,7 @@ REFUSED = {
     "batch": (lambda: replace(SIMCLR, batch_size=1), "batch_size"),
     "epochs": (lambda: replace(SIMCLR, epochs=0), "epochs"),
     "seed": (lambda: replace(SIMCLR, seed=-1), "seed"),
+    "training shorter than its warm-up": (lambda: replace(SIMCLR, schedule=Warmup(Cosine(), epochs=4)), "schedule"),
     "precision": (lambda: replace(SIMCLR, precision="fp16"), "precision"),
 }
 
