@@ -1,9 +1,33 @@
 """One experiment: data, views, networks, losses, and the stages that train them."""
 
+from contrast.augmentations import Augment as Augment
+from contrast.augmentations import AutoAugment as AutoAugment
+from contrast.augmentations import ColorJitter as ColorJitter
 from contrast.augmentations import CropFlip as CropFlip
 from contrast.augmentations import CropViews as CropViews
+from contrast.augmentations import Cutout as Cutout
+from contrast.augmentations import GaussianBlur as GaussianBlur
+from contrast.augmentations import Grayscale as Grayscale
+from contrast.augmentations import HorizontalFlip as HorizontalFlip
 from contrast.augmentations import Plain as Plain
+from contrast.augmentations import RandAugment as RandAugment
+from contrast.augmentations import RandomCrop as RandomCrop
+from contrast.augmentations import RandomResizedCrop as RandomResizedCrop
+from contrast.augmentations import RandomRotation as RandomRotation
+from contrast.augmentations import Resize as Resize
 from contrast.augmentations import SimCLRViews as SimCLRViews
+from contrast.augmentations import SparseWarp as SparseWarp
+from contrast.augmentations import autoaugment as autoaugment
+from contrast.augmentations import core256 as core256
+from contrast.augmentations import crop4_flip as crop4_flip
+from contrast.augmentations import moco_cifar as moco_cifar
+from contrast.augmentations import moco_v1 as moco_v1
+from contrast.augmentations import moco_v2 as moco_v2
+from contrast.augmentations import randaugment as randaugment
+from contrast.augmentations import simaugment as simaugment
+from contrast.augmentations import simclr_cifar_tf as simclr_cifar_tf
+from contrast.augmentations import simclr_imagenet as simclr_imagenet
+from contrast.augmentations import stacked_randaugment as stacked_randaugment
 from contrast.component import Component as Component
 from contrast.component import UserError as UserError
 from contrast.component import require as require

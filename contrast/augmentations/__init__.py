@@ -1,7 +1,32 @@
 """Augmentations: components that turn a batch of images into the views that a loss compares."""
 
+from contrast.augmentations.augment import Augment as Augment
+from contrast.augmentations.auto_augment import AutoAugment as AutoAugment
+from contrast.augmentations.color_jitter import ColorJitter as ColorJitter
 from contrast.augmentations.crop_flip import CropFlip as CropFlip
 from contrast.augmentations.crop_views import CropViews as CropViews
+from contrast.augmentations.cutout import Cutout as Cutout
+from contrast.augmentations.gaussian_blur import GaussianBlur as GaussianBlur
+from contrast.augmentations.grayscale import Grayscale as Grayscale
+from contrast.augmentations.horizontal_flip import HorizontalFlip as HorizontalFlip
 from contrast.augmentations.plain import Plain as Plain
+from contrast.augmentations.rand_augment import RandAugment as RandAugment
+from contrast.augmentations.random_crop import RandomCrop as RandomCrop
+from contrast.augmentations.random_resized_crop import RandomResizedCrop as RandomResizedCrop
+from contrast.augmentations.random_rotation import RandomRotation as RandomRotation
+from contrast.augmentations.recipes import autoaugment as autoaugment
+from contrast.augmentations.recipes import core256 as core256
+from contrast.augmentations.recipes import crop4_flip as crop4_flip
+from contrast.augmentations.recipes import moco_cifar as moco_cifar
+from contrast.augmentations.recipes import moco_v1 as moco_v1
+from contrast.augmentations.recipes import moco_v2 as moco_v2
+from contrast.augmentations.recipes import randaugment as randaugment
+from contrast.augmentations.recipes import simaugment as simaugment
+from contrast.augmentations.recipes import simclr_cifar_tf as simclr_cifar_tf
+from contrast.augmentations.recipes import simclr_imagenet as simclr_imagenet
+from contrast.augmentations.recipes import stacked_randaugment as stacked_randaugment
+from contrast.augmentations.resize import Resize as Resize
 from contrast.augmentations.simclr_views import SimCLRViews as SimCLRViews
+from contrast.augmentations.sparse_warp import SparseWarp as SparseWarp
+from contrast.augmentations.transform import Transform as Transform
 from contrast.augmentations.views import Views as Views

@@ -5,6 +5,7 @@ mix an image with black, with its mean luma and with its luma, so one formula wi
 once, and only hue is of another kind. Images are therefore worked on in four groups, by the place of hue in their order.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,33 @@ from torch import Tensor
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.grayscale import luma
+from contrast.augmentations.transform import Transform
+from contrast.component import require
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 _NONE = 4
 _CHANNELS = (0, 1 / 3, 2 / 3)  # where red, green and blue lie on the circle of hues, in turns
 _TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class ColorJitter(Transform):
+    """With probability `p` brightness, contrast, saturation and hue change, in random order, each image by its own factors.
+
+    `strength`: the first three are uniform within so much of 1 (0 to 1), hue within so much of 0, in turns (0 to 0.5).
+    """
+
+    strength: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    p: float = 0.8
+
+    def __post_init__(self) -> None:
+        inside = all(0 <= s <= 1 for s in self.strength[:3]) and 0 <= self.strength[3] <= 0.5
+        require(inside, self, "strength", "must be three from 0 to 1 and one from 0 to 0.5", "Use (0.4, 0.4, 0.4, 0.1).")
+        require(0 <= self.p <= 1, self, "p", "must be from 0 to 1", "Use 0.8, as SimCLR does.")
+
+    def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
+        """See `Transform`."""
+        return color_jitter_(x, random_jitter(self.strength, self.p, draws))
 
 
 class Jitter(NamedTuple):
@@ -73,17 +96,17 @@ def _jitter_(x: Tensor, jitter: Jitter, hue_place: int) -> Tensor:
     weights = np.stack([factor, rest * (operation == CONTRAST), (1 - factor) * (operation == SATURATION)], axis=1)
     for step, weight in enumerate(torch.from_numpy(weights).to(x.device, x.dtype)[..., None, None].unbind(0)):
         if step != hue_place:
-            _blend_(x, *weight.unbind(0))
+            blend_(x, *weight.unbind(0))
         elif x.shape[1] > 1:
             _shift_hue_(x, weight[0])
     return x
 
 
-def _blend_(x: Tensor, own: Tensor, of_sum: Tensor, of_luma: Tensor) -> None:
+def blend_(x: Tensor, own: Tensor, of_sum: Tensor, of_luma: Tensor) -> Tensor:
     """Weighted sum of each image, the sum of its luma and its luma, clipped, in place; weights [n, 1, 1]."""
     gray = luma(x)
     mean = gray.sum((1, 2), keepdim=True).mul_(of_sum)
-    x.mul_(own[:, None]).add_(gray.mul_(of_luma).add_(mean)[:, None]).clamp_(0, 1)
+    return x.mul_(own[:, None]).add_(gray.mul_(of_luma).add_(mean)[:, None]).clamp_(0, 1)
 
 
 def _shift_hue_(x: Tensor, shift: Tensor) -> None:

@@ -1,13 +1,31 @@
 """Greyscale: the luma of ITU-R 601, as torchvision computes it, in all three channels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
+from contrast.augmentations.transform import Transform
+from contrast.component import require
 
 LUMA = (0.2989, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Grayscale(Transform):
+    """With probability `p` (0 to 1) an image loses its colour and keeps its channels."""
+
+    p: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p <= 1, self, "p", "must be from 0 to 1", "Use 0.2, as SimCLR does.")
+
+    def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
+        """See `Transform`."""
+        return grayscale_(x, random_grays(self.p, draws))
 
 
 def random_grays(p: float, draws: Draws) -> Bool[np.ndarray, " n"]:

@@ -1,9 +1,29 @@
-"""Horizontal flips as part of a crop: reading the box's columns backwards costs nothing beyond the crop itself."""
+"""Horizontal flips: of images, or as part of a crop, where reading the box's columns backwards costs nothing more."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from contrast.augmentations.draws import Draws
+from contrast.augmentations.rows import on_rows_
+from contrast.augmentations.transform import Transform
+from contrast.component import require
+
+
+@dataclass(frozen=True)
+class HorizontalFlip(Transform):
+    """With probability `p` (0 to 1) an image is mirrored."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p <= 1, self, "p", "must be from 0 to 1", "Use 0.5.")
+
+    def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:
+        """See `Transform`."""
+        return on_rows_(x, np.flatnonzero(random_flips(self.p, draws)), lambda images: images.flip(3))
 
 
 def random_flips(p: float, draws: Draws) -> Bool[np.ndarray, " n"]:

@@ -59,6 +59,21 @@ from contrast import (
     UserError,
     Warmup,
 )
+from contrast.augmentations import (
+    Augment,
+    AutoAugment,
+    ColorJitter,
+    Cutout,
+    GaussianBlur,
+    Grayscale,
+    HorizontalFlip,
+    RandAugment,
+    RandomCrop,
+    RandomResizedCrop,
+    RandomRotation,
+    Resize,
+    SparseWarp,
+)
 from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
 from contrast.heads import BatchNormHead, SupConHead
 from contrast.losses.loss import Loss
@@ -80,7 +95,8 @@ NET = Pretrain(
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
-    *(CropFlip(), CropViews(), Plain(), SimCLRViews()),
+    *(CropFlip(), CropViews(), Plain(), SimCLRViews(), Augment((Grayscale(),)), AutoAugment(), ColorJitter(), Cutout(), GaussianBlur()),
+    *(Grayscale(), HorizontalFlip(), RandAugment(), RandomCrop(), RandomResizedCrop(), RandomRotation(), Resize(272), SparseWarp()),
     *(ResNet18(), SmallResNet(), Classifier(), MLPHead()),
     *(ResNet34(), ResNet50(), ResNet101(), ResNet200(), ConvN(), TimmEncoder("resnet10t"), BatchNormHead(), SupConHead()),
     *(NTXent(0.1), SupCon(0.1), SupConIn(0.1), GeneralizedContrastive(0.1, 0.5), CrossEntropy()),

@@ -1,0 +1,44 @@
+"""Views as a sequence of operations: every recipe of PROTOCOL 1.5 is a value of this class (`contrast/augmentations/recipes.py`)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.augmentations.draws import Draws
+from contrast.augmentations.transform import Transform
+from contrast.augmentations.views import Views
+from contrast.component import require
+
+
+@dataclass(frozen=True)
+class Augment(Views):
+    """`views` views of each image (1 or more), each by all `operations` in their order, with draws of its own.
+
+    An operation may stand there once, since what it draws is named after it.
+    """
+
+    operations: tuple[Transform, ...]
+    views: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.views >= 1, self, "views", "must be at least 1", "Use 2 for a contrastive loss.")
+        require(len(self.operations) >= 1, self, "operations", "must hold at least one", "Use Plain() for images as they are.")
+        kinds = {type(operation) for operation in self.operations}
+        require(len(kinds) == len(self.operations), self, "operations", "must hold each kind once", "Drop the repeated one.")
+
+    @property
+    def count(self) -> int:
+        """As many views as asked for."""
+        return self.views
+
+    @torch.no_grad()
+    def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c i j"]:
+        """The views of each image; see `Views`. Operations that resize decide on i and j."""
+        draws = Draws(seed, ids, epoch, self.views)
+        x = pixels.repeat_interleave(self.views, dim=0)
+        for operation in self.operations:
+            x = operation(x, draws)
+        return x.view(len(pixels), self.views, *x.shape[1:])
