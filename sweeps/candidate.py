@@ -135,6 +135,13 @@ class CandidateFiles:
             write_atomically(path, text)
 
 
+class Unwritten(CandidateFiles):
+    """The candidate files of a sweep for looking only: what a look works out is not written."""
+
+    def write(self, candidate: Candidate) -> None:
+        """Nothing."""
+
+
 def _read(path: Path) -> Saved:
     cure = "Delete it; its stages are kept and it is drawn again."
     try:

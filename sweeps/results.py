@@ -13,7 +13,7 @@ from analysis.report import compare
 from analysis.statistics import Interval, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
-from sweeps.candidate import Candidate, CandidateFiles, Replicate
+from sweeps.candidate import Candidate, Replicate, Unwritten
 from sweeps.controller import Controller
 from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
@@ -23,13 +23,6 @@ from sweeps.store import Untouched, write_atomically
 from sweeps.sweep import Sweep, judged, matches
 
 FOOTER = "mean ± half-width of the 95 % t interval over seeds (n seeds)"
-
-
-class Unwritten(CandidateFiles):
-    """The candidate files of a sweep for looking only: what a look works out is not written."""
-
-    def write(self, candidate: Candidate) -> None:
-        """Nothing."""
 
 
 def adopted(sweep: Sweep, root: Path) -> Population:
