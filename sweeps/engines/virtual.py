@@ -154,9 +154,7 @@ class Virtual:
                 if isinstance(unit, Signal):
                     return
                 if not self._room.has(unit.resources):
-                    raise UserError(
-                        f"--resources = {unit.resources}: larger than cpu:{self._room.cpus:g} gpu:{self._room.gpus:g}. Ask for less, or give more."
-                    )
+                    raise UserError(f"--resources = {unit.resources}: there is only {self._room}. Ask for less, or give the forecast more.")
                 self._waiting.append(unit)
                 continue
             self._waiting.remove(fitting[0])
