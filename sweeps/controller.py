@@ -4,7 +4,7 @@ What is wanted it learns from the population; it chooses what runs next, passes 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,9 +16,11 @@ from sweeps.claims import Alone, Claiming
 from sweeps.event import Event, numbers
 from sweeps.fingerprint import describe
 from sweeps.graph import HELD, RUNNING, Job, Want, all_stages
+from sweeps.nodes import LOSSES, Nodes
 from sweeps.population import Population
 from sweeps.ready_queue import ReadyQueue
 from sweeps.resources import Resources, cores_only
+from sweeps.slots import Slots
 from sweeps.store import Record
 
 MAX_ACCIDENTS, MAX_UNBEGUN = 5, 20
@@ -56,7 +58,8 @@ class SweepFailed(RuntimeError):
 class Controller:
     """One launch of one sweep: the units in progress, and the population they work for.
 
-    `units` lists the classes of the stages of every unit that was handed out, in order.
+    `units` lists the classes of the stages of every unit that was handed out, in order. `slots` bounds those that run
+    at once.
     """
 
     def __init__(
@@ -66,12 +69,15 @@ class Controller:
         resources: Callable[[Stage], Resources] = cores_only,
         now: Callable[[], float] = time.time,
         claims: Claiming | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
         self.queue = ReadyQueue(self.graph, self._rank, resources)
         self.abroad = Abroad(self.graph, claims or Alone(), now)
+        self.slots = slots or Slots()
         self.running: dict[int, WorkUnit] = {}
+        self.nodes = Nodes()
         self.units: list[list[str]] = []
         self.stopping = False
         self.fatal: Exception | None = None
@@ -81,17 +87,29 @@ class Controller:
         self._ended = 0
         self._last_shape: Resources | None = None
 
-    def next(self) -> WorkUnit | Signal:
-        """The unit to run now, WAIT while nothing can start, DONE when all is finished, stopped or failed."""
-        if self.stopping or self.fatal is not None:
+    @property
+    def leaving(self) -> bool:
+        """Whether no further unit is handed out."""
+        return self.stopping or self.slots.draining or self.fatal is not None
+
+    def next(self, closed: Set[Resources] = frozenset()) -> WorkUnit | Signal:
+        """The unit to run now, WAIT while nothing can start, DONE when all is finished, stopped or failed.
+
+        `closed` are shapes of which the engine has enough that wait for a place: units of others go before them.
+        """
+        for event in self.slots.heed(len(self.running)):
+            self.emit(event)
+        if self.leaving:
             return Signal.WAIT if self.running else Signal.DONE
         self._look_abroad()
-        unit = self._pick()
+        if self.slots.full(len(self.running)):
+            return Signal.WAIT
+        unit = self._pick(closed)
         while unit is None and self.population.draw_one():
-            unit = self._pick()
+            unit = self._pick(closed)
         if unit is None:
             self.population.advance()  # the last candidate may have been judged without a commit: pruned, or held as it was drawn
-            unit = self._pick()
+            unit = self._pick(closed)
         if unit is not None:
             self.running[unit.number] = unit
             self._last_shape = unit.resources
@@ -107,12 +125,21 @@ class Controller:
         waits = (self.graph.backing_off(self.now()), self.abroad.next_look())
         return min((wait for wait in waits if wait is not None), default=None)
 
+    def began(self, unit: WorkUnit, node: str = "") -> Signal:
+        """A worker, on the cluster's node of this id, took the unit up; STOP when it is not to begin any more."""
+        self.nodes.began(unit.number, node)
+        if not self.leaving:
+            return Signal.CONTINUE
+        self._told_to_stop.add(unit.number)
+        return Signal.STOP
+
     def report(self, unit: WorkUnit, stage: Stage, epoch: int, metrics: Metrics) -> Signal:
         """An epoch was computed or, after a restart, replayed; STOP when nobody wants the stage any more."""
         job = self.graph.jobs[self.graph.identity(stage)]
         if epoch == len(job.curve) + 1:
             job.curve.append(metrics)
             job.accidents = job.unbegun = 0
+            self.nodes.progressed(unit.number)
             self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
             for who in sorted(job.wanted):
                 self.population.pilots.watch(who, job)
@@ -128,6 +155,7 @@ class Controller:
         if record is None:
             raise RuntimeError(f"{type(stage).__name__} {job.fingerprint} was announced as committed but is not in the store")
         self.graph.computed.add(job.fingerprint)
+        self.nodes.progressed(unit.number)
         self.abroad.give_back(job)
         self._settle(job, record, "")
         rest = [self.graph.jobs[self.graph.identity(other)] for other in unit.stages[unit.stages.index(stage) + 1 :]]
@@ -172,11 +200,15 @@ class Controller:
             self._accident(stage, text)
         else:
             self._unbegun(unit.stages[0], text)
+        if kind == "infrastructure" and (node := self.nodes.lost(unit.number)):
+            self.emit(
+                Event("node", f"node {node[:6]} lost {LOSSES} units in a row without progress: no more for it while there is another")
+            )
         self._ended += 1
         self.population.advance()
 
-    def _pick(self) -> WorkUnit | None:
-        while (job := self.queue.first(self.now(), self._last_shape)) is not None:
+    def _pick(self, closed: Set[Resources]) -> WorkUnit | None:
+        while (job := self.queue.first(self.now(), self._last_shape, closed)) is not None:
             if self._ours(job):
                 return self._unit(job)
         return None

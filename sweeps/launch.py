@@ -22,6 +22,7 @@ from contrast.stage import Stage
 from sweeps import mlflow_store
 from sweeps.candidate import CandidateFiles
 from sweeps.claims import Claims
+from sweeps.control import Control
 from sweeps.controller import Controller
 from sweeps.display import Display
 from sweeps.ending import INTERRUPTED
@@ -36,14 +37,18 @@ from sweeps.population import Population
 from sweeps.report import write_report
 from sweeps.resources import Resources, cores_only, declared, parsed, with_gpus
 from sweeps.results import save_launch
+from sweeps.slots import Slots
 from sweeps.store import Store
 from sweeps.sweep import Sweep
+
+SLOTS = 2  # units at once on this machine, if not said otherwise
 
 
 @dataclass(frozen=True)
 class Options:
     """Where and how a launch runs; nothing here changes a result.
 
+    `slots` units run at once: if not given, two on this machine, as many as fit on a cluster that is joined.
     `resources` are the options of the command line, `resources_of` a function for classes that these do not name. `grow`: the
     cluster starts nodes for units that wait, so what no node has now is waited for.
     """
@@ -51,7 +56,7 @@ class Options:
     root: Path = Path("runs")
     data: Path | None = None
     engine: Literal["ray", "inline"] = "ray"
-    slots: int = 2
+    slots: int | None = None
     address: str | None = None
     mlflow: str | None = None
     resources: tuple[str, ...] = ()
@@ -61,7 +66,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a launch ended: all candidates, the report's page, whether Ctrl-C cut it short, and what MLflow did not get."""
+    """How a launch ended: all candidates, the report's page, whether Ctrl-C or `drain` cut it short, and what MLflow did not get."""
 
     population: Population
     page: Path
@@ -93,18 +98,23 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
             display.watch(population)
-            engine, resources = _engine(options, built, display, idle=population.nothing_left)
+            engine = _engine(options, built, display, idle=population.nothing_left)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
-            controller = Controller(population, resources=resources, claims=Claims(options.root, lock))
+            controller = Controller(
+                population,
+                resources=engine.resources,
+                claims=Claims(options.root, lock),
+                slots=Slots(engine.slots, engine.room, Control(options.root / "sweeps" / sweep.name, lock.me.token)),
+            )
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
-                engine(controller, Place(options.root.resolve(), options.data))
+                engine.run(controller, Place(options.root.resolve(), options.data))
                 lock.check()
                 save_launch(controller, options.root)
                 page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
         raise controller.fatal
-    return Outcome(population, page, controller.stopping, unsent)
+    return Outcome(population, page, controller.stopping or controller.slots.draining, unsent)
 
 
 def _write_down(population: Population, root: Path, log: MlflowLog) -> tuple[Path, str]:
@@ -131,10 +141,18 @@ def _projection(population: Population, log: MlflowLog) -> Callable[[Event], Non
     return project
 
 
-def _engine(
-    options: Options, built: Sequence[Stage], display: Display, *, idle: bool
-) -> tuple[Callable[[Controller, Place], None], Callable[[Stage], Resources]]:
-    """The engine, started, and what its units occupy; with nothing left to run no cluster is asked for."""
+@dataclass(frozen=True)
+class _Engine:
+    """An engine that is ready: what runs units, what they occupy, how many run at once, and the most that it can (None: no limit)."""
+
+    run: Callable[[Controller, Place], None]
+    resources: Callable[[Stage], Resources]
+    slots: int | None
+    room: int | None
+
+
+def _engine(options: Options, built: Sequence[Stage], display: Display, *, idle: bool) -> _Engine:
+    """The engine, started; with nothing left to run no cluster is asked for."""
     own = declared(options.resources_of) if options.resources_of is not None else None
     if options.engine == "inline" or idle:
         from sweeps.engines import inline
@@ -142,10 +160,12 @@ def _engine(
         resources = parsed(list(options.resources), own or cores_only)
         if not idle:
             check_machine(resources, built)
-        return inline.run, resources
+        return _Engine(inline.run, resources, 1, 1)
     from sweeps.engines import cluster, ray_tune
 
-    cluster.connect(options.slots, options.address)
+    here = options.address is None
+    slots = options.slots or (SLOTS if here else None)
+    cluster.connect(slots or SLOTS, options.address)
     resources = parsed(list(options.resources), own or (with_gpus if cluster.gpus() else cores_only))
     units = {part for stage in built for part in walk(stage) if isinstance(part, Stage)}
     there = cluster.nodes()
@@ -153,10 +173,10 @@ def _engine(
         asked = ", ".join(f"{name} ({one})" for name, one in missing.items())
         found = f"--resources: no node of the cluster has what is asked for {asked}. Its nodes: {cluster.described(there)}"
         if not options.grow:
-            cure = "join a cluster with RAY_ADDRESS" if options.address is None else "add --grow if it starts nodes for units that wait"
+            cure = "join a cluster with RAY_ADDRESS" if here else "add --grow if it starts nodes for units that wait"
             raise UserError(f"{found}. Ask for less, or {cure}.")
         display.say(f"{found}; such units wait until it has grown")
-    return ray_tune.runner(options.slots), resources
+    return _Engine(ray_tune.run, resources, slots, cluster.room(map(resources, units), there) if here else None)
 
 
 @contextlib.contextmanager

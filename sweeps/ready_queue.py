@@ -5,7 +5,7 @@ costs the logarithm of the number of ready jobs, and nothing of the number of al
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from contrast.stage import Stage
 from sweeps.graph import Graph, Job, Want
@@ -22,11 +22,11 @@ class ReadyQueue:
         self.graph, self.rank, self.resources = graph, rank, resources
         self._heaps: dict[tuple[Rank, Resources], list[Turn]] = {}
 
-    def first(self, now: float, shape: Resources | None) -> Job | None:
-        """The most urgent job; of equal rank those of `shape`, the one last handed out, then by candidate and seed."""
+    def first(self, now: float, shape: Resources | None, closed: Set[Resources] = frozenset()) -> Job | None:
+        """The most urgent job; of equal rank those of `shape`, the one last handed out, then by candidate and seed; none of `closed`."""
         self._take_up(now)
-        while self._heaps:
-            key = min(self._heaps, key=lambda key: (key[0], shape is not None and key[1] != shape, self._heaps[key][0]))
+        while open_keys := [key for key in self._heaps if key[1] not in closed]:
+            key = min(open_keys, key=lambda key: (key[0], shape is not None and key[1] != shape, self._heaps[key][0]))
             heap = self._heaps[key]
             job = self.graph.jobs[heap[0][2]]
             if self.graph.startable(job, now) and self._place(job) == (key, heap[0]):

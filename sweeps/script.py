@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FunctionType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,9 @@ from sweeps.ending import INTERRUPTED, tell
 from sweeps.resources import Resources
 from sweeps.sweep import Sweep
 
+if TYPE_CHECKING:
+    from sweeps.control import Wish
+
 Declared = Sweep | Callable[[str], Sweep]
 Needed = Callable[[Stage], Resources] | None
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, help="Sweeps over contrastive learning.")
@@ -35,7 +38,7 @@ Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder 
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
 Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or this process.")]
-Slots = Annotated[int, typer.Option(help="Units at once on this machine (cores given to a cluster started here).")]
+Slots = Annotated[int | None, typer.Option(help="Units at once; if not given, 2 on this machine, what fits on a cluster.")]
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 Grow = Annotated[bool, typer.Option("--grow", help="The cluster starts nodes for units that wait: wait for what no node has yet.")]
@@ -44,7 +47,7 @@ ROOT = Path("runs")
 
 
 def main(sweep: Declared, argv: list[str] | None = None, *, resources: Needed = None) -> None:
-    """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `show`, `logs`.
+    """The command line of one script: `python mine.py run`, `plan`, `one`, `status`, `report`, `resize`, `drain`, ...
 
     `resources`: what a unit occupies as a function of its stage, where `--resources` does not say it.
     """
@@ -54,7 +57,7 @@ def main(sweep: Declared, argv: list[str] | None = None, *, resources: Needed = 
         raise UserError(f"main(resources={resources!r}): must be a function of a stage. Pass one that returns Resources(cpus=1, gpus=0).")
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = sweep.name if isinstance(sweep, Sweep) else sweep.__name__
-    if arguments and arguments[0] in ("run", "plan", "one", "status", "report"):
+    if arguments and arguments[0] in ("run", "plan", "one", "status", "report", "resize", "drain"):
         arguments.insert(1, name)
     serve({name: sweep}, arguments, resources)
 
@@ -115,7 +118,7 @@ def run(
     trials: Trials = None,
     seeds: Seeds = None,
     engine: Engine = "ray",
-    slots: Slots = 2,
+    slots: Slots = None,
     mlflow: Mlflow = None,
     resources: Needs = None,
     grow: Grow = False,
@@ -125,7 +128,7 @@ def run(
     from sweeps.results import print_summary
 
     sweep = _find(name, preset, trials, seeds)
-    if slots < 1:
+    if slots is not None and slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
     console = _console()
     options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()), context.obj, grow)
@@ -140,6 +143,34 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if any(candidate.state == "failed" for candidate in outcome.population.candidates.values()):
         raise typer.Exit(1)
+
+
+@app.command()
+def resize(
+    name: Name,
+    slots: Annotated[int, typer.Argument(help="Units at once from now on.")],
+    preset: Preset = None,
+    root: Root = ROOT,
+) -> None:
+    """Change how many units a sweep at work runs at once; fewer take effect as running units end."""
+    from sweeps.control import Wish
+
+    _ask(name, preset, root, Wish(slots=slots), f"to run {slots} at once")
+
+
+@app.command()
+def drain(name: Name, preset: Preset = None, root: Root = ROOT) -> None:
+    """Let a sweep at work finish its running units and leave; the same `run` goes on later."""
+    from sweeps.control import Wish
+
+    _ask(name, preset, root, Wish(drain=True), "to leave when its running units have ended")
+
+
+def _ask(name: str, preset: str | None, root: Path, wish: "Wish", what: str) -> None:
+    from sweeps.control import ask
+
+    owner = ask(root / "sweeps" / _find(name, preset, None, None).name, wish)
+    _console().print(f"asked the driver (pid {owner.pid} on {owner.host}) {what}; its own lines say when it does", highlight=False)
 
 
 @app.command()

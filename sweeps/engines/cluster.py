@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -62,6 +62,29 @@ def infeasible(
     """By class, what stages are to occupy that no node in `there` can ever grant."""
     asked = {(type(stage).__name__, resources(stage)) for stage in units}
     return {name: one for name, one in sorted(asked, key=str) if not any(map(partial(_grants, one), there.values()))}
+
+
+def room(shapes: Iterable[Resources], there: Mapping[str, Mapping[str, float]]) -> int:
+    """How many units these nodes run at once, if all are of the smallest shape."""
+    return max(sum(_places(one, node) for node in there.values()) for one in shapes)
+
+
+def left_out(avoided: Set[str], asked: Resources) -> tuple[str, ...]:
+    """The ids of the nodes that a unit is kept away from: those to be avoided, as long as another one can grant it."""
+    if not avoided:
+        return ()
+    others = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in avoided]
+    return tuple(sorted(avoided)) if any(_grants(asked, node) for node in others) else ()
+
+
+def here() -> str:
+    """The id of the node that this process, a worker, runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _places(asked: Resources, node: Mapping[str, float]) -> int:
+    cores = node.get("CPU", 0.0) // asked.cpus
+    return int(min(cores, node.get("GPU", 0.0) // asked.gpus) if asked.gpus else cores)
 
 
 def _grants(asked: Resources, node: Mapping[str, float]) -> bool:

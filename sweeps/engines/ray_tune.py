@@ -8,7 +8,9 @@ state is saved by the stages, retries are the controller's, and results are read
 import json
 import os
 import shutil
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +32,8 @@ from sweeps.controller import Controller, Signal, WorkUnit
 from sweeps.engines import cluster
 from sweeps.engines.inline import tell
 from sweeps.engines.worker import Message, Place, cap_threads, execute
+
+WAITING = 8  # units of one shape that may wait for a place: what is handed out cannot give way to what is more urgent
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class UnitTrainable(tune.Trainable):
             cap_threads(unit.resources.cpus)
             self._messages = execute(unit, place, self._memory)
         message = next(self._messages, None)
-        return {"done": True} if message is None else {"message": json.dumps(asdict(message))}
+        return {"done": True} if message is None else {"message": json.dumps(asdict(message)), "node": cluster.here()}
 
     def cleanup(self) -> None:
         """Close what is open when the worker is let go."""
@@ -100,24 +104,29 @@ class Bridge:
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The config of the next unit, None to wait, FINISHED at the end."""
-        unit = self.controller.next()
+        waiting = Counter(unit.resources for trial, unit in self.units.items() if trial not in self.last)
+        unit = self.controller.next({shape for shape, number in waiting.items() if number >= WAITING})
         if unit is Signal.DONE:
             return str(search.Searcher.FINISHED)
         if isinstance(unit, Signal):
             return None
         self.units[trial_id] = unit
-        return {"unit": Packed(unit.number, cloudpickle.dumps((unit, self.place))), **asdict(unit.resources)}
+        avoid = cluster.left_out(self.controller.nodes.avoided, unit.resources)
+        return {"unit": Packed(unit.number, cloudpickle.dumps((unit, self.place))), "avoid": avoid, **asdict(unit.resources)}
 
     def hear(self, trial_id: str, result: dict[str, Any]) -> Signal:
         """A result: pass its message on, once."""
         iteration = int(result.get("training_iteration", 0))
         if trial_id not in self.units or iteration <= self.last.get(trial_id, 0):
             return Signal.CONTINUE
+        first = trial_id not in self.last
         self.last[trial_id] = iteration
-        message = result.get("message")
+        message, unit = result.get("message"), self.units[trial_id]
         if message is None:
             return Signal.CONTINUE
-        signal = tell(self.controller, self.units[trial_id], Message(**json.loads(message)))
+        if first and self.controller.began(unit, result["node"]) is Signal.STOP:
+            return Signal.STOP
+        signal = tell(self.controller, unit, Message(**json.loads(message)))
         return Signal.STOP if self.controller.stopping or self.controller.fatal is not None else signal
 
     def over(self, trial_id: str, result: dict[str, Any] | None, lost: bool) -> None:
@@ -192,26 +201,21 @@ class UnitScheduler(schedulers.FIFOScheduler):
         return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
 
 
-def runner(slots: int) -> Callable[[Controller, Place], None]:
-    """`run` for this many units at once, the cluster left at the end."""
-
-    def execute_all(controller: Controller, place: Place) -> None:
-        try:
-            run(controller, place, slots)
-        finally:
-            cluster.leave()
-
-    return execute_all
+def run(controller: Controller, place: Place) -> None:
+    """Run until the controller is done, then leave the cluster, which must be connected."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sys.maxsize)  # the controller bounds them by slots, the bridge by shape
+    try:
+        _fit(controller, place)
+    finally:
+        cluster.leave()
 
 
-def run(controller: Controller, place: Place, slots: int) -> None:
-    """Run until the controller is done; Ray must be connected."""
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 1)
+def _fit(controller: Controller, place: Place) -> None:
     bridge = Bridge(controller, place)
     scratch = Path(tempfile.mkdtemp(prefix="tune-", dir=place.root))
     try:
         tuner = tune.Tuner(
-            tune.with_resources(UnitTrainable, lambda config: tune.PlacementGroupFactory([_bundle(config)])),
+            tune.with_resources(UnitTrainable, _placement),
             tune_config=tune.TuneConfig(
                 search_alg=UnitSearcher(bridge), scheduler=UnitScheduler(bridge), num_samples=-1, reuse_actors=True
             ),
@@ -230,5 +234,9 @@ def run(controller: Controller, place: Place, slots: int) -> None:
         raise bridge.error
 
 
-def _bundle(config: dict[str, Any]) -> dict[str, float]:
-    return {"CPU": config["cpus"], "GPU": config["gpus"]} if config["gpus"] else {"CPU": config["cpus"]}
+def _placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What a unit occupies, and the nodes that it is kept away from; units of equal placement share warm workers."""
+    bundle = {"CPU": config["cpus"], "GPU": config["gpus"]} if config["gpus"] else {"CPU": config["cpus"]}
+    if not config["avoid"]:
+        return tune.PlacementGroupFactory([bundle])
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[{"ray.io/node-id": f"!in({','.join(config['avoid'])})"}])

@@ -72,8 +72,8 @@ def test_what_this_machine_alone_has_no_room_for_is_refused(option):
 
 def test_a_sweep_with_nothing_left_to_run_needs_no_room():
     asked = Options(engine="ray", resources=("Train=gpu:64",))
-    engine, resources = _engine(asked, [Train(0.5, 0)], None, idle=True)
-    assert engine is inline.run
-    assert resources(Train(0.5, 0)) == Resources(1.0, 64.0)
+    engine = _engine(asked, [Train(0.5, 0)], None, idle=True)
+    assert engine.run is inline.run
+    assert engine.resources(Train(0.5, 0)) == Resources(1.0, 64.0)
     with pytest.raises(UserError, match="this machine has"):
         _engine(replace(asked, engine="inline"), [Train(0.5, 0)], None, idle=False)

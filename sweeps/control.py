@@ -1,0 +1,62 @@
+"""What is asked of a driver at work, from another terminal: other slots, or to leave after the running units.
+
+It lies in one small file of the sweep's folder, replaced whole, at which the driver looks at most once a second. The file names
+the driver that it is meant for, so that the next driver of the sweep does not obey it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from contrast.component import UserError
+from sweeps.lock import Owner, driver
+
+FILE, PAUSE = "control.json", 1.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """From now on `slots` units at once; or, with `drain`, no new units, and leave when the running ones have ended."""
+
+    slots: int | None = None
+    drain: bool = False
+
+
+def ask(folder: Path, wish: Wish) -> Owner:
+    """Leave a wish for the driver that works on the sweep of this folder; returns who that is, `UserError` if there is none."""
+    if wish.slots is not None and wish.slots < 1:
+        raise UserError(f"slots = {wish.slots}: must be at least 1. Give the number of units that may run at once, or use `drain`.")
+    owner = driver(folder)
+    if owner is None:
+        raise UserError(f"{folder}: no driver works on this sweep. Start it with `run`; this is for a driver at work.")
+    draft = folder / f"{FILE}.{os.getpid()}.tmp"
+    draft.write_text(json.dumps({"to": owner.token, "slots": wish.slots, "drain": wish.drain}), encoding="utf-8")
+    os.replace(draft, folder / FILE)
+    return owner
+
+
+class Control:
+    """The driver's side: calling it gives a wish once, None while there is no new one. `now` in seconds."""
+
+    def __init__(self, folder: Path, token: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.path, self.token, self.now = folder / FILE, token, now
+        self._next = -float("inf")
+        self._last = ""
+
+    def __call__(self) -> Wish | None:
+        """The wish that was left since the last look."""
+        if self.now() < self._next:
+            return None
+        self._next = self.now() + PAUSE
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except OSError:  # there is none, or the disk is away for a moment
+            return None
+        if text == self._last:
+            return None
+        self._last = text
+        found = json.loads(text)
+        return Wish(found["slots"], found["drain"]) if found["to"] == self.token else None
