@@ -39,7 +39,7 @@ class Replicate:
 
 @dataclass
 class Candidate:
-    """One drawn point. `value` is the mean objective over the seeds of the search, `n` their number; None and 0 unless complete."""
+    """One drawn point. `values` are the objectives over the seeds of the search, `n` their number; None and 0 unless complete."""
 
     number: int
     index: int
@@ -49,7 +49,7 @@ class Candidate:
     distributions: dict[str, BaseDistribution]
     replicates: list[Replicate] = field(default_factory=list)
     state: str = OPEN
-    value: float | None = None
+    values: tuple[float, ...] | None = None
     n: int = 0
     intermediate: dict[int, float] = field(default_factory=dict)
     reason: str = ""
@@ -62,7 +62,7 @@ class Candidate:
         """The candidate as the sampler sees it, RUNNING unless it `counts`; a diverged one is PRUNED without values: ranked last."""
         running = (TrialState.RUNNING, None, self.intermediate)
         known = {
-            COMPLETE: (TrialState.COMPLETE, self.value, self.intermediate),
+            COMPLETE: (TrialState.COMPLETE, self.values, self.intermediate),
             PRUNED: (TrialState.PRUNED, None, self.intermediate),
             DIVERGED: (TrialState.PRUNED, None, {}),
             FAILED: (TrialState.FAIL, None, {}),
@@ -80,7 +80,7 @@ class Saved:
     knobs: dict[str, Knob]
     distributions: dict[str, str]
     state: str
-    value: float | None
+    values: list[float] | None
     n: int
     intermediate: dict[str, float]
     reason: str
@@ -123,7 +123,7 @@ class CandidateFiles:
             knobs=candidate.knobs,
             distributions={name: distribution_to_json(d) for name, d in candidate.distributions.items()},
             state=candidate.state,
-            value=candidate.value,
+            values=None if candidate.values is None else list(candidate.values),
             n=candidate.n,
             intermediate={str(step): value for step, value in candidate.intermediate.items()},
             reason=candidate.reason,

@@ -108,13 +108,13 @@ class Display:
     @staticmethod
     def _candidates(population: Population) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("candidate", "state", "seeds", population.sweep.objective or "", "knobs"):
+        for column in ("candidate", "state", "seeds", *(o.name for o in population.sweep.objectives), "knobs"):
             table.add_column(column)
         for c in list(population.candidates.values())[-8:]:
             done = sum(r.state == state.COMPLETE for r in c.replicates)
-            value = "" if c.value is None else f"{c.value:.4g}"
+            values = ["" for _ in population.sweep.objectives] if c.values is None else [f"{value:.4g}" for value in c.values]
             knobs = " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in c.knobs.items())
-            table.add_row(f"{c.number} {c.label}", c.state, f"{done}/{len(c.replicates)}", value, knobs)
+            table.add_row(f"{c.number} {c.label}", c.state, f"{done}/{len(c.replicates)}", *values, knobs)
         return table
 
 

@@ -15,6 +15,7 @@ from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import CandidateFiles, Saved
 from sweeps.graph import DIVERGED, HELD, Graph, Job, all_stages
+from sweeps.objective import ranked
 from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space
@@ -131,11 +132,9 @@ def _best(sweep: Sweep, points: list[_Point]) -> list[_Point]:
     top = sweep.confirm.top if sweep.confirm is not None else 0
     if any(point.saved is None or point.saved.state == state.OPEN for point in points):
         return [point for point in points if not point.over][:top]
-    sign = -1 if sweep.direction == "maximize" else 1
-    values = [
-        (sign * (point.saved.value or 0.0), i) for i, point in enumerate(points) if point.saved and point.saved.state == state.COMPLETE
-    ]
-    return [points[i] for _, i in sorted(values)[:top]]
+    complete = [point for point in points if point.saved is not None and point.saved.values is not None]
+    order = ranked([point.saved.values for point in complete if point.saved and point.saved.values], sweep.objectives)
+    return [complete[i] for i in order[:top]]
 
 
 def _row(name: str, jobs: list[Job], graph: Graph) -> ClassForecast:

@@ -12,9 +12,10 @@ from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
+from sweeps.objective import matches
 from sweeps.resources import Resources, cores_only, declared, parsed
 from sweeps.search import corners, fixed
-from sweeps.sweep import Run, Sweep, call_across, call_space, matches, refuse_idle_monitor, refuse_test_split
+from sweeps.sweep import Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -22,7 +23,7 @@ def searches(sweep: Sweep) -> bool:
     drawn = any(corners(sweep, arm, "search")[0][0] for _, arm in sweep.arm_list)
     if not drawn and sweep.confirm is not None:
         raise UserError(f"Sweep.confirm = {sweep.confirm!r}: the space draws no knobs, so there is nothing to confirm. Leave out confirm=.")
-    if drawn and sweep.objective is None:
+    if drawn and not sweep.objectives:
         raise UserError("Sweep.maximize = None: the space draws knobs, so something must be judged. Name a key in maximize= or minimize=.")
     if not drawn and sweep.trials > 1:
         raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no knobs, so an arm has one candidate. Leave out trials.")
@@ -127,8 +128,9 @@ def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:
     of = f" of arm {label!r}" if label else ""
     if sweep.monitor is not None and sweep.monitor not in stages:
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: the space{of} returns no such key. Name one of {', '.join(stages)}.")
-    if sweep.objective is not None and not _may_match(sweep.objective, stages):
-        raise UserError(f"Sweep.{sweep.direction} = {sweep.objective!r}: {_rule(stages, of)}")
+    for objective in sweep.objectives:
+        if not _may_match(objective.pattern, stages):
+            raise UserError(f"Sweep.{objective.direction} = {objective.pattern!r}: {_rule(stages, of)}")
 
 
 def _rule(keys: Iterable[str], of: str = "") -> str:

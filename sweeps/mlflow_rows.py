@@ -25,12 +25,13 @@ from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
 from sweeps.graph import Graph
+from sweeps.objective import Objective, matches
 from sweeps.picture import Picture, pictures
 from sweeps.points import CURVES, MOST_KEYS, Columns, Point, curves, fitted, over_seeds, single
 from sweeps.population import Population
 from sweeps.recipe import reached, recipe, text
 from sweeps.standing import STOPPED, Begun, Result, Standing, begun_stages, results, standing
-from sweeps.sweep import Sweep, judged, matches
+from sweeps.sweep import Sweep
 
 STATUS = {
     state.OPEN: "RUNNING",
@@ -105,14 +106,14 @@ def headline(sweep: Sweep, stages: Mapping[str, Stage], names: Iterable[str]) ->
 
 
 def _candidate_rows(sweep: Sweep, candidate: Candidate, seeds: Sequence[Standing]) -> RunRows:
-    objective = _objective(sweep, seeds)
-    room = (MOST_KEYS - 3) // (2 if sweep.confirm is not None else 1)
+    objectives = _objectives(sweep, seeds)
+    shown = 3 * max(1, len(sweep.objectives))
+    room = max(0, MOST_KEYS - shown) // (2 if sweep.confirm is not None else 1)
     phases = {phase: complete for phase in ("confirm", "search") if (complete := _complete(seeds, phase))}
-    fit = fitted((objective, 3), *((_means(sweep, complete), room) for complete in phases.values()))
+    fit = fitted((objectives, min(shown, MOST_KEYS)), *((_means(sweep, complete), room) for complete in phases.values()))
     status = "RUNNING" if any(one.verdict == state.OPEN for one in seeds) else STATUS[candidate.state]
     tags = _tags(sweep, candidate, candidate.state, next((one.reason for one in seeds if one.reason), "")) | fit.tags
-    if sweep.objective is not None:
-        tags["objective"] = f"{sweep.direction} {sweep.objective}"
+    tags |= {key: f"{one.direction} {one.name}" for key, one in zip(_objective_keys(sweep), sweep.objectives, strict=True)}
     tables = {phase: [{"seed": o.replicate.seed, **_plain_results(o.results)} for o in complete] for phase, complete in phases.items()}
     files: dict[str, File] = {"results.json": _json({"seeds": tables, "left_out": _plain_columns(fit.left_out)})}
     end = None if status == "RUNNING" else max(one.end for one in seeds if one.begun)
@@ -161,9 +162,9 @@ def _tags(sweep: Sweep, candidate: Candidate, verdict: str, reason: str) -> dict
 
 
 def _judged(candidate: Candidate) -> dict[str, object]:
-    """A candidate as a line of the study; only a complete one has a value."""
-    value = _plain(candidate.value) if candidate.state == state.COMPLETE else None
-    return {"number": candidate.number, "arm": candidate.label, "knobs": candidate.knobs, "state": candidate.state, "value": value}
+    """A candidate as a line of the study; only a complete one has values."""
+    values = None if candidate.values is None else [_plain(value) for value in candidate.values]
+    return {"number": candidate.number, "arm": candidate.label, "knobs": candidate.knobs, "state": candidate.state, "values": values}
 
 
 def _method(candidate: Candidate) -> str:
@@ -182,17 +183,30 @@ def _complete(seeds: Sequence[Standing], phase: Phase) -> list[Standing]:
     return [one for one in settled if one.verdict == state.COMPLETE]
 
 
-def _objective(sweep: Sweep, seeds: Sequence[Standing]) -> Columns:
-    """What the search judged: mean, half-width and standard deviation of `objective`."""
-    if sweep.objective is None:
-        return {}
+def _objective_keys(sweep: Sweep) -> list[str]:
+    """`objective`, or `objective/1`, `objective/2`, ... of several."""
+    return ["objective"] if len(sweep.objectives) == 1 else [f"objective/{i}" for i in range(1, len(sweep.objectives) + 1)]
+
+
+def _objectives(sweep: Sweep, seeds: Sequence[Standing]) -> Columns:
+    """What the search judged: of each objective the mean (or its bound), half-width and standard deviation."""
     complete = _complete(seeds, seeds[0].replicate.phase)
-    values = [
-        Result(judged(sweep.objective, {k: v.value for k, v in one.results.items()}), max(r.began for r in one.results.values()))
-        for one in complete
-    ]
-    mean, half, sd = over_seeds("objective", values)
-    return mean | half | sd
+    found: Columns = {}
+    for key, objective in zip(_objective_keys(sweep), sweep.objectives, strict=True):
+        values = [
+            Result(objective.of_seed({k: v.value for k, v in one.results.items()}), max(r.began for r in one.results.values()))
+            for one in complete
+        ]
+        judged, half, sd = over_seeds(key, values)
+        if objective.bound:
+            judged = {key: [bounded for point in judged[key] if (bounded := _bounded(objective, point, values)) is not None]}
+        found |= judged | half | sd
+    return found
+
+
+def _bounded(objective: Objective, point: Point, values: Sequence[Result]) -> Point | None:
+    """The bound in place of the mean of the first `point.step` seeds; None for one seed, which has none."""
+    return point._replace(value=objective.over_seeds([one.value for one in values[: point.step]])) if point.step > 1 else None
 
 
 def _drawn(

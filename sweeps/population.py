@@ -15,10 +15,11 @@ from sweeps.candidate import Candidate, CandidateFiles, Replicate, Saved
 from sweeps.event import Event, number
 from sweeps.finals import Finals
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want
+from sweeps.objective import fronts, ranked
 from sweeps.pilots import Pilots
 from sweeps.search import Told, draw, fixed
 from sweeps.store import Store
-from sweeps.sweep import Sweep, call_space, judged, named, refuse_idle_monitor
+from sweeps.sweep import Sweep, call_space, named, refuse_idle_monitor
 
 Check = Callable[[dict[str, Stage], Phase], None]
 
@@ -59,8 +60,8 @@ class Population:
 
     @property
     def first_seeds(self) -> tuple[int, ...]:
-        """The seeds a candidate begins with: its pilots in a search, all where nothing is searched."""
-        return self.sweep.seeds[: self.sweep.pilot] if self.phase == "search" else self.sweep.seeds
+        """The seeds a candidate begins with: its pilots in a search, all where nothing is searched or one objective is not all."""
+        return self.sweep.seeds[: self.sweep.pilot] if self.phase == "search" and not self.sweep.several else self.sweep.seeds
 
     def _seeds(self, phase: Phase) -> tuple[int, ...]:
         """The seeds that the declaration has in a phase."""
@@ -234,15 +235,19 @@ class Population:
     def _close(self, candidate: Candidate, verdict: str) -> None:
         """The candidate is judged. Only a complete one has a value, so that what is shown does not depend on who was faster."""
         complete = [r for r in candidate.of_phase(self.phase) if r.state == state.COMPLETE]
-        if self.sweep.objective is not None and verdict == state.COMPLETE:
-            mean = sum(judged(self.sweep.objective, r.metrics) for r in complete) / len(complete)
-            if math.isfinite(mean):
-                candidate.value = mean
+        objectives = self.sweep.objectives
+        if objectives and verdict == state.COMPLETE:
+            values = tuple(objective.over_seeds([objective.of_seed(r.metrics) for r in complete]) for objective in objectives)
+            bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
+            if bad is None:
+                candidate.values = values
             elif self.phase == "search":
-                verdict, candidate.reason = state.DIVERGED, f"{self.sweep.objective} came out as {mean}"
+                verdict, candidate.reason = state.DIVERGED, f"{objectives[bad].name} came out as {values[bad]}"
         candidate.state = verdict
         candidate.n = len(complete) if verdict == state.COMPLETE or self.phase == "confirm" else 0
-        value = "" if candidate.value is None else f", {self.sweep.objective} = {number(candidate.value)} over {candidate.n} seeds"
+        judged = zip(objectives, candidate.values or (), strict=False)
+        value = "".join(f", {objective.name} = {number(found)}" for objective, found in judged)
+        value += f" over {candidate.n} seeds" if value else ""
         reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
         self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
 
@@ -284,11 +289,25 @@ class Population:
             self.finals.advance()
 
     def best(self, top: int) -> list[Candidate]:
-        """The best complete candidates of each arm, best first, arms in order."""
-        sign = -1 if self.sweep.direction == "maximize" else 1
+        """The best complete candidates of each arm, best first, arms in order; by front and crowding with several objectives."""
         found = []
         for a in range(len(self.sweep.arm_list)):
-            arm = [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == a and c.state == state.COMPLETE]
-            ranked = sorted(arm, key=lambda c: (sign * (c.value or 0.0), c.number))
-            found += ranked[:top]
+            mine = self._judged(a)
+            order = ranked([c.values or () for c in mine], self.sweep.objectives)
+            found += [mine[i] for i in order[:top]]
         return found
+
+    def leading(self) -> list[Candidate]:
+        """Of each arm the best complete candidate, or with several objectives all that none dominates; arms in order."""
+        if not self.sweep.several:
+            return self.best(1)
+        found = []
+        for a in range(len(self.sweep.arm_list)):
+            mine = self._judged(a)
+            front = fronts([c.values or () for c in mine], self.sweep.objectives)
+            found += [mine[i] for i in front[0]] if front else []
+        return found
+
+    def _judged(self, arm: int) -> list[Candidate]:
+        """The candidates of an arm that have values."""
+        return [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == arm and c.values is not None]

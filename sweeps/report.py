@@ -18,7 +18,7 @@ from sweeps import candidate as state
 from sweeps.candidate import Candidate, Replicate
 from sweeps.graph import HELD, Job
 from sweeps.population import Population
-from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, objective, results_table
+from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, over_search, results_table, valued
 
 SHOWN = 4
 
@@ -38,15 +38,15 @@ def _tables(population: Population) -> tuple[Table, ...]:
 
 
 def _finding(population: Population) -> str:
-    """The best knobs of each arm, in words."""
+    """The knobs of each arm's best, or of those that none dominates, in words."""
     if population.phase == "confirm":
         return "Nothing was searched: every arm ran on the declared seeds."
     lines = []
-    for c in population.best(1):
+    what = "On the front:" if population.sweep.several else "Best"
+    for c in population.leading():
         knobs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in c.knobs.items())
-        lines.append(
-            f"Best {c.label or 'candidate'} (number {c.number}, {population.sweep.objective} {c.value:.4g} over {c.n} seeds): {knobs}."
-        )
+        values = ", ".join(f"{name} {value:.4g}" for name, value in valued(population.sweep, c).items())
+        lines.append(f"{what} {c.label or 'candidate'} (number {c.number}, {values} over {c.n} seeds): {knobs}.")
     return "\n\n".join(lines) or "No candidate is complete yet."
 
 
@@ -55,11 +55,7 @@ def _search(population: Population) -> list[Section]:
     pictures = []
     ordered = list(population.candidates.values())
     if population.phase == "search" and ordered:
-        judged = [Judged(c.label, c.knobs, objective(population, c)) for c in ordered]
-        best = population.best(1)
-        if any(one.objective is not None for one in judged):
-            figure = slices(judged, population.sweep.objective or "", ordered.index(best[0]) if len(best) == 1 else None)
-            pictures.append(Picture("knobs", figure, "The objective against each knob; seeds of the search, held-out part of train."))
+        pictures += _slices(population, ordered)
     runs = _curves(population)
     if any(len(run.epochs) > 1 for run in runs):
         pictures.append(
@@ -67,6 +63,20 @@ def _search(population: Population) -> list[Section]:
         )
     tables = (candidates_table(population),) if population.phase == "search" else ()
     return [Section("Search" if population.phase == "search" else "Training", "", tables, tuple(pictures))] if tables or pictures else []
+
+
+def _slices(population: Population, ordered: list[Candidate]) -> list[Picture]:
+    """Each objective against the knobs."""
+    best = [] if population.sweep.several else population.best(1)
+    ring = ordered.index(best[0]) if len(best) == 1 else None
+    pictures = []
+    for i, objective in enumerate(population.sweep.objectives):
+        judged = [Judged(c.label, c.knobs, over_search(population, c)[i]) for c in ordered]
+        if any(one.objective is not None for one in judged):
+            name = "knobs" if i == 0 else f"knobs-{i + 1}"
+            caption = f"{objective.pattern} against each knob; seeds of the search, held-out part of train."
+            pictures.append(Picture(name, slices(judged, objective.pattern, ring), caption))
+    return pictures
 
 
 def _curves(population: Population) -> list[Curve]:

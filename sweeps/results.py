@@ -18,9 +18,10 @@ from sweeps.controller import Controller
 from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
+from sweeps.objective import matches, ranked
 from sweeps.population import Population
 from sweeps.store import Untouched, write_atomically
-from sweeps.sweep import Sweep, judged, matches
+from sweeps.sweep import Sweep
 
 FOOTER = "mean ± half-width of the 95 % t interval over seeds (n seeds)"
 
@@ -54,21 +55,25 @@ def candidates_table(population: Population) -> Table:
     """Every candidate of the search, best first: state, seeds, objective, knobs."""
     sweep = population.sweep
     knobs = list(dict.fromkeys(name for c in population.candidates.values() for name in c.knobs))
-    sign = -1 if sweep.direction == "maximize" else 1
-    ranked = sorted(population.candidates.values(), key=lambda c: (c.state != state.COMPLETE, sign * (c.value or 0.0), c.number))
+    complete = [c for c in population.candidates.values() if c.values is not None]
+    ordered = [complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)]
     rows: list[tuple[Cell, ...]] = []
-    for c in ranked:
-        rows.append((f"{c.number} {c.label}".strip(), c.state, objective(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
-    return Table(f"Candidates of {sweep.name}", ("candidate", "state", sweep.objective or "objective", *knobs), tuple(rows), FOOTER)
+    for c in [*ordered, *(c for c in population.candidates.values() if c.values is None)]:
+        rows.append((f"{c.number} {c.label}".strip(), c.state, *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
+    return Table(f"Candidates of {sweep.name}", ("candidate", "state", *(o.name for o in sweep.objectives), *knobs), tuple(rows), FOOTER)
 
 
-def objective(population: Population, candidate: Candidate) -> Interval | None:
-    """A candidate's objective over the seeds of the search that are complete; None if it is not finite in one of them."""
+def judged(population: Population, candidate: Candidate) -> list[Interval | float | None]:
+    """A candidate's objectives as tables show them: a mean with its interval over the seeds that are complete, or its bound."""
+    spread = zip(population.sweep.objectives, over_search(population, candidate), strict=True)
+    values = candidate.values or [None for _ in population.sweep.objectives]
+    return [value if objective.bound else found for (objective, found), value in zip(spread, values, strict=True)]
+
+
+def over_search(population: Population, candidate: Candidate) -> list[Interval | None]:
+    """Each objective over the seeds of the search that are complete; None without any, or if it is not finite in one of them."""
     complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
-    if population.sweep.objective is None or not complete:
-        return None
-    values = [judged(population.sweep.objective, r.metrics) for r in complete]
-    return interval(values) if all(map(math.isfinite, values)) else None
+    return [objective.spread([objective.of_seed(r.metrics) for r in complete]) for objective in population.sweep.objectives]
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)
@@ -167,7 +172,6 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
     """How far a sweep is, as plain data."""
     population = adopted(sweep, root)
     jobs = population.graph.jobs.values()
-    best = population.best(1)
     return {
         "sweep": sweep.name,
         "finished": population.nothing_left,
@@ -181,9 +185,14 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
         },
         "last_launch": last_launch(root, sweep.name),
         "best": [
-            {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "value": c.value, "n": c.n} for c in best if c.value is not None
+            {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "values": valued(sweep, c), "n": c.n} for c in population.leading()
         ],
     }
+
+
+def valued(sweep: Sweep, candidate: Candidate) -> dict[str, float]:
+    """What a complete candidate was judged by, by name of the objective."""
+    return dict(zip((objective.name for objective in sweep.objectives), candidate.values or (), strict=False))
 
 
 def status_table(found: dict[str, Any]) -> RichTable:
@@ -195,7 +204,9 @@ def status_table(found: dict[str, Any]) -> RichTable:
     if found["last_launch"] is not None:
         table.add_row("last launch", f"{found['last_launch']['reused']} stages reused, {found['last_launch']['computed']} computed")
     for best in found["best"]:
-        table.add_row("best", f"candidate {best['candidate']} {best['arm']}: {best['value']:.4g} over {best['n']} seeds, {best['knobs']}")
+        values = ", ".join(f"{name} {value:.4g}" for name, value in best["values"].items())
+        what = "best" if len(best["values"]) == 1 else "on the front"
+        table.add_row(what, f"candidate {best['candidate']} {best['arm']}: {values} over {best['n']} seeds, {best['knobs']}")
     table.add_row("finished", "yes" if found["finished"] else "no")
     return table
 
@@ -221,9 +232,10 @@ def print_summary(population: Population, page: Path, root: Path, mlflow: str | 
     console.print(to_rich(classes_table(population)))
     graph = population.graph
     console.print(f"stages: {len(graph.reused)} reused, {len(graph.computed)} computed", highlight=False)
-    for c in population.best(1) if population.phase == "search" else []:
+    what = "on the front" if population.sweep.several else "best"
+    for c in population.leading() if population.phase == "search" else []:
         knobs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in c.knobs.items())
-        console.print(f"best {c.label} candidate {c.number}: {knobs}".replace("  ", " "), highlight=False, soft_wrap=True)
+        console.print(f"{what} {c.label} candidate {c.number}: {knobs}".replace("  ", " "), highlight=False, soft_wrap=True)
     console.print(f"report {page.resolve()}", highlight=False, soft_wrap=True)
     uri = mlflow or f"sqlite:///{(root / 'mlflow.db').resolve()}"
     console.print(f"compare in MLflow: mlflow ui --backend-store-uri {uri} --host 127.0.0.1", highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ class Told:
     knobs: dict[str, Knob]
     distributions: dict[str, BaseDistribution]
     state: TrialState = TrialState.RUNNING
-    value: float | None = None
+    values: tuple[float, ...] | None = None
     intermediate: dict[int, float] = field(default_factory=dict)
 
 
@@ -108,7 +108,8 @@ class FixedPoint(FixedTrial):
 
 
 def _study(sweep: Sweep, history: Sequence[Told], sampler: optuna.samplers.BaseSampler | None) -> optuna.Study:
-    study = optuna.create_study(direction=sweep.direction or "maximize", sampler=sampler, pruner=optuna.pruners.NopPruner())
+    directions = [objective.direction for objective in sweep.objectives] or ["maximize"]
+    study = optuna.create_study(directions=directions, sampler=sampler, pruner=optuna.pruners.NopPruner())
     study.add_trials([_frozen(told) for told in history])
     return study
 
@@ -116,7 +117,7 @@ def _study(sweep: Sweep, history: Sequence[Told], sampler: optuna.samplers.BaseS
 def _frozen(told: Told) -> FrozenTrial:
     return create_trial(
         state=told.state,
-        value=told.value if told.state == TrialState.COMPLETE else None,
+        values=told.values if told.state == TrialState.COMPLETE else None,
         params=told.knobs,
         distributions=told.distributions,
         intermediate_values=told.intermediate,

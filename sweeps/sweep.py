@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 
@@ -19,6 +19,7 @@ from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
 from contrast.stage import Metrics, Stage
 from sweeps.calling import call
+from sweeps.objective import Bound, Objective, declared
 
 Knob = float | int | str | bool | None
 Space = Callable[..., dict[str, Stage]]
@@ -53,19 +54,20 @@ class Sweep:
 
     name: folder and MLflow experiment. space: `(trial, seed, phase, **arm) -> {key: stage}`. arms: axes of methods, each
     tuned alone with `trials` candidates. maximize / minimize: the key judged, `*` matches one segment and matches are
-    averaged within a seed, then over seeds. seeds: replicates; the first `pilot` of them run before the others, under the
-    pruner if a `monitor` key is given. confirm: fresh seeds for the best. across: stages over all confirmed replicates.
-    headline: patterns of keys that become MLflow metrics and table columns; all main results if not given. baseline: the
-    arm against which paired differences are printed. open: candidates in progress at once in an arm; the draw of candidate
-    k sees the results of candidates 0..k-open and no others, so it depends on the declaration alone, not on timing.
+    averaged within a seed, then over seeds; a `Bound` of it, or a tuple of several. seeds: replicates; the first `pilot` of
+    them run before the others, under the pruner if a `monitor` key is given; all at once with several objectives. confirm:
+    fresh seeds for the best. across: stages over all confirmed replicates. headline: patterns of keys that become MLflow
+    metrics and table columns; all main results if not given. baseline: the arm against which paired differences are
+    printed. open: candidates in progress at once in an arm; the draw of candidate k sees the results of candidates
+    0..k-open and no others, so it depends on the declaration alone, not on timing.
     """
 
     name: str
     space: Space
     arms: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     trials: int = 1
-    maximize: str | None = None
-    minimize: str | None = None
+    maximize: str | Bound | tuple[str | Bound, ...] | None = None
+    minimize: str | Bound | tuple[str | Bound, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     pilot: int = 1
     monitor: str | None = None
@@ -94,11 +96,9 @@ class Sweep:
         require(all(s >= 0 for s in self.seeds), self, "seeds", "must be 0 or above", "Use non-negative seeds.")
         require(self.open is None or self.open >= 1, self, "open", "must be at least 1", "Leave it out for the default.")
         require(1 <= self.pilot <= len(self.seeds), self, "pilot", f"must be 1 to {len(self.seeds)}, the number of seeds", "Lower pilot.")
-        require(self.maximize is None or self.minimize is None, self, "minimize", "cannot be given beside maximize", "Keep one of them.")
+        self._check_objectives()
         require(self.pruner is None or self.monitor is not None, self, "pruner", "has nothing to watch", "Name a monitor= key.")
-        require(
-            self.monitor is None or self.direction is not None, self, "monitor", "has no effect without an objective", "Give maximize=."
-        )
+        require(self.monitor is None or bool(self.objectives), self, "monitor", "has no effect without an objective", "Give maximize=.")
         fresh = self.confirm is None or not set(self.confirm.seeds) & set(self.seeds)
         require(fresh, self, "confirm", f"shares seeds with seeds={self.seeds}", "Confirm on seeds that the search did not use.")
         labels = [label for label, _ in self.arm_list]
@@ -106,15 +106,29 @@ class Sweep:
         require(len(set(labels)) == len(labels), self, "arms", "has two arms with one label", "Give each value once.")
         require(self.baseline is None or self.baseline in labels, self, "baseline", f"is not an arm ({', '.join(labels)})", "Name an arm.")
 
-    @property
-    def direction(self) -> Literal["maximize", "minimize"] | None:
-        """ "maximize", "minimize", or None when nothing is searched."""
-        return "maximize" if self.maximize else "minimize" if self.minimize else None
+    def _check_objectives(self) -> None:
+        field = "maximize" if self.maximize is not None else "minimize"
+        for one in ("maximize", "minimize"):
+            require(getattr(self, one) not in ((), ""), self, one, "must name a key", "Name one that the space returns.")
+        names = [objective.pattern for objective in self.objectives]
+        require(len(set(names)) == len(names), self, field, "names a key twice", "Name each objective once.")
+        bounded = any(objective.bound for objective in self.objectives)
+        require(not bounded or len(self.seeds) >= 2, self, field, "needs an interval over seeds", "Give two seeds or more, or no Bound.")
+        if self.several:
+            rule, cure = "judges by one objective, and there are several", "Leave it out: every candidate runs on all its seeds."
+            require(self.pruner is None, self, "pruner", rule, cure)
+            require(self.monitor is None, self, "monitor", rule, cure)
+            require(self.pilot == 1, self, "pilot", rule, cure)
 
     @property
-    def objective(self) -> str | None:
-        """The pattern that is maximised or minimised."""
-        return self.maximize or self.minimize
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is judged, those of `maximize` first; empty when nothing is searched."""
+        return declared("maximize", self.maximize) + declared("minimize", self.minimize)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives: then every candidate runs on all its seeds, and none is best in all."""
+        return len(self.objectives) > 1
 
     @property
     def arm_list(self) -> list[tuple[str, dict[str, Any]]]:
@@ -136,22 +150,6 @@ class Sweep:
 def named(key: str, results: Metrics) -> Metrics:
     """Metric names of a measure's results: the first under `key`, the others under `key/name`."""
     return {key if i == 0 else f"{key}/{name}": value for i, (name, value) in enumerate(results.items())}
-
-
-def matches(pattern: str, keys: Iterable[str]) -> list[str]:
-    """The keys that a pattern names; `*` stands for one segment between slashes."""
-    expression = re.compile("[^/]+".join(re.escape(part) for part in pattern.split("*")))
-    return [key for key in keys if expression.fullmatch(key)]
-
-
-def judged(pattern: str, metrics: Metrics) -> float:
-    """The objective of one seed: the mean over the metrics that the pattern matches."""
-    found = matches(pattern, metrics)
-    if not found:
-        raise UserError(
-            f"objective = {pattern!r}: matches none of the keys {', '.join(sorted(metrics))}. Name one of them, * for a segment."
-        )
-    return sum(metrics[key] for key in found) / len(found)
 
 
 def call_space(sweep: Sweep, trial: Any, seed: int, phase: Phase, arm: Mapping[str, Any]) -> dict[str, Stage]:  # noqa: ANN401 (any Optuna trial)

@@ -190,5 +190,5 @@ def table(population):
     found = {}
     for number, c in sorted(population.candidates.items()):
         seeds = {(r.phase, r.seed): (r.state, r.metrics) for r in c.replicates} if c.state == "complete" else {}
-        found[number] = (c.label, c.knobs, c.state, c.value, c.n, seeds)
+        found[number] = (c.label, c.knobs, c.state, c.values, c.n, seeds)
     return found

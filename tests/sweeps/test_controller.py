@@ -161,7 +161,7 @@ def test_a_second_exception_fails_the_candidate_with_the_traceback_and_the_sweep
     TROUBLE["Train", 1, 2] = [ValueError("twice"), ValueError("twice")]
     population = world.launch(searched(trials=2, seeds=(0, 1, 2)))
     failed, complete = population.candidates.values()
-    assert (failed.state, failed.value, failed.n, complete.state) == ("failed", None, 0, "complete")
+    assert (failed.state, failed.values, failed.n, complete.state) == ("failed", None, 0, "complete")
     assert 'File "' in failed.reason
     assert failed.reason.strip().endswith("ValueError: twice")
     assert population.finished_all

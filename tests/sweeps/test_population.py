@@ -124,7 +124,7 @@ def test_a_stage_that_several_candidates_want_runs_once(world):
     lazy = [c for c in population.candidates.values() if c.knobs["lazy"]]
     assert len(lazy) > 1
     assert WORK[Train(0.25, 0), 1] == 1
-    assert len({c.value for c in lazy}) == 1
+    assert len({c.values for c in lazy}) == 1
 
 
 def test_the_pilot_seed_comes_first_then_the_others_then_the_best_on_fresh_seeds(world):
@@ -134,7 +134,7 @@ def test_the_pilot_seed_comes_first_then_the_others_then_the_best_on_fresh_seeds
     xs = [c.knobs["x"] for c in population.candidates.values()]
     assert all(place[x, 0] < place[x, 1] for x in xs)
     (best,) = population.best(1)
-    assert best.value == max(c.value for c in population.candidates.values())
+    assert best.values == max(c.values for c in population.candidates.values())
     assert [(net.x, net.seed) for net in order[-2:]] == [(best.knobs["x"], 7), (best.knobs["x"], 8)]
     assert [r.seed for c in population.candidates.values() for r in c.of_phase("confirm")] == [7, 8]
 
@@ -143,7 +143,7 @@ def test_the_value_is_the_mean_over_matches_then_over_seeds(world):
     population = world.launch(searched(maximize="*"))
     for c in population.candidates.values():
         means = [(r.metrics["score"] + r.metrics["long"]) / 2 for r in c.of_phase("search")]
-        assert c.value == sum(means) / 2
+        assert c.values == (sum(means) / 2,)
         assert c.n == 2
 
 
@@ -155,7 +155,7 @@ def test_a_pruned_pilot_is_stopped_and_nothing_of_it_starts_later(world):
         epochs = sorted((net.seed, epoch) for net, epoch in WORK if isinstance(net, Train) and net.x == c.knobs["x"] and net.seed < 7)
         assert epochs == [(seed, e) for seed in (0, 1) for e in (1, 2, 3, 4)] if c.state == "complete" else [(0, 1), (0, 2)]
         if c.state == "pruned":
-            assert (c.value, c.n, list(c.intermediate), [r.state for r in c.replicates]) == (None, 0, [25, 50], ["pruned"])
+            assert (c.values, c.n, list(c.intermediate), [r.state for r in c.replicates]) == (None, 0, [25, 50], ["pruned"])
             assert "score was" in c.reason
             assert c.told(counts=True).state == optuna.trial.TrialState.PRUNED
 
@@ -221,7 +221,7 @@ def test_diverged_and_failed_candidates_are_told_apart_and_leave_none_running(wo
     by_kind = {c.knobs["kind"]: c for c in population.candidates.values()}
     assert {kind: c.state for kind, c in by_kind.items()} == {"good": "complete", "wild": "diverged", "broken": "failed"}
     told = {kind: c.told(counts=True) for kind, c in by_kind.items()}
-    assert {kind: (t.state.name, t.value is not None) for kind, t in told.items()} == {
+    assert {kind: (t.state.name, t.values is not None) for kind, t in told.items()} == {
         "good": ("COMPLETE", True),
         "wild": ("PRUNED", False),
         "broken": ("FAIL", False),
@@ -254,7 +254,7 @@ def test_one_diverged_seed_makes_the_candidate_diverged(order):
         again = world.population(sweep)
         for one in (population, again):
             for c in one.candidates.values():
-                assert (c.state, c.value, c.n) == ("diverged", None, 0)
+                assert (c.state, c.values, c.n) == ("diverged", None, 0)
                 assert [r.state for r in c.replicates[:2]] == ["complete", "diverged"]
                 assert c.replicates[2].state in ("complete", "stopped")
         assert population.finished_all
@@ -293,7 +293,7 @@ def test_an_objective_that_is_not_finite_counts_as_diverged(world):
         return {"score": Score(Train(trial.suggest_float("x", 0, 1), seed), bias=1e308)}
 
     population = world.launch(searched(overflowing, maximize="score/*"))
-    assert {(c.state, c.value) for c in population.candidates.values()} == {("diverged", None)}
+    assert {(c.state, c.values) for c in population.candidates.values()} == {("diverged", None)}
     assert "inf" in population.candidates[0].reason
 
 

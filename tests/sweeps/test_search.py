@@ -39,7 +39,7 @@ def tolds(draw_one):
     state = draw_one(st.sampled_from([COMPLETE, PRUNED, DIVERGED, FAILED, OPEN]))
     one = candidate(state, intermediate=draw_one(st.dictionaries(st.sampled_from([25, 50]), st.floats(-1, 1))))
     one.knobs = {"x": draw_one(st.floats(0, 1)), "kind": draw_one(st.sampled_from(["good", "wild"]))}
-    one.value = draw_one(st.floats(-1, 1)) if state == COMPLETE else None
+    one.values = (draw_one(st.floats(-1, 1)),) if state == COMPLETE else None
     return one.told(counts=draw_one(st.booleans()))
 
 
@@ -64,7 +64,7 @@ def test_what_is_told_moves_the_draw_and_what_does_not_count_yet_does_not():
         results = [(x / 10, -((x / 10 - 0.8) ** 2)) for x in range(10)]
         told = []
         for x, value in results:
-            one = candidate(state, value=value)
+            one = candidate(state, values=(value,))
             one.knobs = {"x": x, "kind": "good"}
             told.append(one.told(counts=counts))
         return draw(searched(sampler=tpe), {}, 10, told, "search").knobs
@@ -86,7 +86,7 @@ def test_each_arm_candidate_and_sampler_seed_has_numbers_of_its_own():
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        (COMPLETE, Told({}, {}, TrialState.COMPLETE, 0.7, {50: 0.1})),
+        (COMPLETE, Told({}, {}, TrialState.COMPLETE, (0.7,), {50: 0.1})),
         (PRUNED, Told({}, {}, TrialState.PRUNED, None, {50: 0.1})),
         (DIVERGED, Told({}, {}, TrialState.PRUNED, None, {})),
         (FAILED, Told({}, {}, TrialState.FAIL, None, {})),
@@ -94,18 +94,18 @@ def test_each_arm_candidate_and_sampler_seed_has_numbers_of_its_own():
     ],
 )
 def test_candidates_are_told_as_what_they_are(state, told):
-    one = candidate(state, value=0.7 if state == COMPLETE else None, intermediate={50: 0.1})
+    one = candidate(state, values=(0.7,) if state == COMPLETE else None, intermediate={50: 0.1})
     found = one.told(counts=True)
-    assert (found.state, found.value, found.intermediate) == (told.state, told.value, told.intermediate)
+    assert (found.state, found.values, found.intermediate) == (told.state, told.values, told.intermediate)
     assert one.told(counts=False).state == TrialState.RUNNING
-    assert one.told(counts=False).value is None
+    assert one.told(counts=False).values is None
 
 
 def test_the_sampler_learns_to_stay_away_from_where_training_diverges():
     """Told PRUNED without values, diverged points rank below any result, so draws go where there are results."""
     history = []
     for i in range(30):
-        one = candidate(DIVERGED if i % 2 else COMPLETE, value=None if i % 2 else -0.01 * i)
+        one = candidate(DIVERGED if i % 2 else COMPLETE, values=None if i % 2 else (-0.01 * i,))
         one.knobs = {"x": (0.5 if i % 2 else 0.0) + 0.5 * (i / 30), "kind": "wild" if i % 2 else "good"}
         history.append(one.told(counts=True))
     drawn = [draw(searched(), {}, 30 + i, history, "search").knobs for i in range(40)]
@@ -114,7 +114,7 @@ def test_the_sampler_learns_to_stay_away_from_where_training_diverges():
 
 
 def with_curve(state, *values):
-    return candidate(state, value=0.5 if state == COMPLETE else None, intermediate=dict(zip((25, 50, 75), values, strict=False)))
+    return candidate(state, values=(0.5,) if state == COMPLETE else None, intermediate=dict(zip((25, 50, 75), values, strict=False)))
 
 
 def test_the_median_rule_stops_what_is_below_half_of_five_after_30_per_cent():
@@ -220,7 +220,7 @@ def test_a_known_point_refuses_what_the_space_does_not_offer(knobs, message):
         ({"seeds": (-1,)}, "seeds"),
         ({"pilot": 3}, "pilot"),
         ({"open": 0}, "open"),
-        ({"minimize": "score"}, "minimize"),
+        ({"minimize": "score"}, "maximize"),
         ({"pruner": optuna.pruners.NopPruner()}, "pruner"),
         ({"arms": {"method": ()}}, "arms"),
         ({"arms": {"method": (1, "1")}}, "arms"),

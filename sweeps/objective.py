@@ -1,0 +1,132 @@
+"""What a search is judged by: a key's mean over tasks and seeds, or the bound of its interval; and who is better by that.
+
+Matches of a pattern are averaged within a seed first, then the seeds speak (METRICS.md 10, rule 2). With several objectives
+candidates are ranked by Pareto front, then by how lonely they are on it.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analysis.statistics import Interval, interval
+from contrast.component import UserError, require, require_types
+from contrast.stage import Metrics
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The pessimistic end of the two-sided 95 % t interval of `key` over seeds: lower when maximised, upper when minimised.
+
+    A candidate that is good on average and bad at some seed is not best by it. It needs at least two seeds.
+    """
+
+    key: str
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(bool(self.key), self, "key", "must name a key", "Name one that the space returns, such as 'accuracy'.")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One thing that is maximised or minimised: the mean of what `pattern` matches, or with `bound` the worse end of its interval."""
+
+    pattern: str
+    direction: Direction
+    bound: bool = False
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{'lower' if self.sign > 0 else 'upper'} bound of {self.pattern}" if self.bound else self.pattern
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return 1 if self.direction == "maximize" else -1
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether `a` is strictly better than `b`."""
+        return self.sign * a > self.sign * b
+
+    def of_seed(self, metrics: Metrics) -> float:
+        """The mean over the metrics of one seed that the pattern matches; `UserError` when there are none."""
+        found = matches(self.pattern, metrics)
+        if not found:
+            keys = ", ".join(sorted(metrics))
+            raise UserError(f"objective = {self.pattern!r}: matches none of the keys {keys}. Name one of them, * for a segment.")
+        return sum(metrics[key] for key in found) / len(found)
+
+    def over_seeds(self, values: Sequence[float]) -> float:
+        """What the search is told of these seeds, at least one. A bound is NaN below two seeds, or when a value is not finite."""
+        if not self.bound:
+            return sum(values) / len(values)
+        half = interval(values).half if all(map(math.isfinite, values)) else None
+        return math.nan if half is None else sum(values) / len(values) - self.sign * half
+
+    def spread(self, values: Sequence[float]) -> Interval | None:
+        """Mean and interval over seeds, for tables; None without values, or when one is not finite."""
+        return interval(values) if values and all(map(math.isfinite, values)) else None
+
+
+def declared(direction: Direction, given: str | Bound | tuple[str | Bound, ...] | None) -> tuple[Objective, ...]:
+    """The objectives that `maximize=` or `minimize=` states."""
+    several = given if isinstance(given, tuple) else () if given is None else (given,)
+    return tuple(Objective(one.key, direction, True) if isinstance(one, Bound) else Objective(one, direction) for one in several)
+
+
+def matches(pattern: str, keys: Iterable[str]) -> list[str]:
+    """The keys that a pattern names; `*` stands for one segment between slashes."""
+    expression = re.compile("[^/]+".join(re.escape(part) for part in pattern.split("*")))
+    return [key for key in keys if expression.fullmatch(key)]
+
+
+def fronts(points: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[list[int]]:
+    """The places of `points` by non-dominated front, the best first, each in the order given.
+
+    One point dominates another when it is nowhere worse and somewhere better. Two passes over all pairs, memory of one row.
+    """
+    good = np.array(points, dtype=float).reshape(len(points), len(objectives)) * [o.sign for o in objectives]
+    above = np.array([_dominated(-good, -one).sum() for one in good])
+    left, found = np.ones(len(good), dtype=bool), []
+    while left.any():
+        front = np.flatnonzero(left & (above == 0))
+        found.append(front.tolist())
+        left[front] = False
+        for i in front:
+            above -= _dominated(good, good[i])
+    return found
+
+
+def _dominated(good: Float[np.ndarray, "n k"], one: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " n"]:
+    """Which rows are nowhere better than `one` and somewhere worse."""
+    return np.asarray(np.all(good <= one, axis=1) & np.any(good < one, axis=1))
+
+
+def ranked(points: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[int]:
+    """The places of `points`, best first: by front, then crowding distance (Deb et al., 2002), then the order given."""
+    if len(objectives) == 1:
+        return sorted(range(len(points)), key=lambda i: (-objectives[0].sign * points[i][0], i))
+    return [i for front in fronts(points, objectives) for i in _lonely_first(front, points)]
+
+
+def _lonely_first(front: list[int], points: Sequence[Sequence[float]]) -> list[int]:
+    """A front by crowding distance: the sum over objectives of the gap between a point's neighbours, in shares of the range."""
+    distance = dict.fromkeys(front, 0.0)
+    for axis in range(len(points[front[0]])):
+        order = sorted(front, key=lambda i: points[i][axis])
+        low, high = points[order[0]][axis], points[order[-1]][axis]
+        for i in front:
+            if points[i][axis] in (low, high):
+                distance[i] = math.inf
+        if high > low:
+            for before, i, after in zip(order, order[1:-1], order[2:], strict=False):
+                distance[i] += (points[after][axis] - points[before][axis]) / (high - low)
+    return sorted(front, key=lambda i: (-distance[i], i))
