@@ -292,7 +292,7 @@ class Population:
         """The best complete candidates of each arm, best first, arms in order; by front and crowding with several objectives."""
         found = []
         for a in range(len(self.sweep.arm_list)):
-            mine = self._judged(a)
+            mine = self._valued(a)
             order = ranked([c.values or () for c in mine], self.sweep.objectives)
             found += [mine[i] for i in order[:top]]
         return found
@@ -303,11 +303,11 @@ class Population:
             return self.best(1)
         found = []
         for a in range(len(self.sweep.arm_list)):
-            mine = self._judged(a)
+            mine = self._valued(a)
             front = fronts([c.values or () for c in mine], self.sweep.objectives)
             found += [mine[i] for i in front[0]] if front else []
         return found
 
-    def _judged(self, arm: int) -> list[Candidate]:
+    def _valued(self, arm: int) -> list[Candidate]:
         """The candidates of an arm that have values."""
         return [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == arm and c.values is not None]

@@ -152,7 +152,9 @@ def test_what_was_lost_below_a_finished_result_is_left_to_do(world):
 def test_the_default_pruner_can_act_in_a_search_of_any_length(trials):
     sweep = Sweep("short", space, trials=trials, maximize="score", monitor="score")
     x = optuna.distributions.FloatDistribution(0, 1)
-    counted = [Told({"x": 0.5}, {"x": x}, optuna.trial.TrialState.COMPLETE, (1.0,), {50: 1.0, 100: 1.0}) for _ in range(trials - sweep.window)]
+    counted = [
+        Told({"x": 0.5}, {"x": x}, optuna.trial.TrialState.COMPLETE, (1.0,), {50: 1.0, 100: 1.0}) for _ in range(trials - sweep.window)
+    ]
     assert should_prune(sweep, counted, Told({"x": 0.1}, {"x": x}, intermediate={50: 0.0}))
 
 
