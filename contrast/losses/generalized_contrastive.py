@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrast.component import UserError, require
-from contrast.losses.loss import Loss
-from contrast.losses.similarity import log_partition, unit_views
+from contrast.losses.loss import Loss, none_where_false
+from contrast.losses.similarity import log_partition, unit_views, with_self
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class GeneralizedContrastive(Loss):
     to compare over widths and temperatures is `lambda_eff` = distribution_weight * d / temperature, which is 1 there.
 
     `temperature` > 0, `distribution_weight` >= 0. `scale` > 0 multiplies the whole loss: the mean over d makes it small, and
-    scale = d / temperature gives it the gradients of NT-Xent when lambda_eff is 1. Labels are not read.
+    scale = d / temperature gives it the gradients of NT-Xent when lambda_eff is 1. With `include_self` j runs over i too, as in
+    the published notebook; at temperatures of 0.1 and below nothing is spread then. Labels are not read.
     """
 
     temperature: float
     distribution_weight: float
     scale: float = 1.0
+    include_self: bool | None = None
     contrastive: ClassVar[bool] = True
     fewest_views: ClassVar[int] = 2
     most_views: ClassVar[int | None] = 2
@@ -36,6 +38,7 @@ class GeneralizedContrastive(Loss):
         weighs = 0 <= self.distribution_weight < math.inf
         require(weighs, self, "distribution_weight", "must be 0 or above and finite", "NT-Xent's balance is temperature / width.")
         require(0 < self.scale < math.inf, self, "scale", "must be above 0 and finite", "Leave it at 1 when in doubt.")
+        none_where_false(self, "include_self")
 
     def __call__(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
         """The loss of N images in 2 views each."""
@@ -43,8 +46,10 @@ class GeneralizedContrastive(Loss):
             raise UserError(f"output has {output.shape[1]} views an image: GeneralizedContrastive aligns 2. Use views that give 2.")
         z = unit_views(output)
         alignment = (z[:, 0] - z[:, 1]).square().mean() / 2
-        spread = log_partition(z.flatten(0, 1), self.temperature).mean()
-        return self.scale * (alignment + self.distribution_weight * spread)
+        spread = log_partition(z.flatten(0, 1), self.temperature)
+        if self.include_self:
+            spread = with_self(spread, z.flatten(0, 1), self.temperature)
+        return self.scale * (alignment + self.distribution_weight * spread.mean())
 
     def constants(self, width: int) -> dict[str, float]:
         """`lambda_eff`: 1 where the balance of the two terms is NT-Xent's."""

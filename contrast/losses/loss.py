@@ -40,6 +40,13 @@ class Loss(Component, ABC):
         return {}
 
 
+def none_where_false(owner: Loss, *fields: str) -> None:
+    """Set the `fields` that are False to None, so that an option switched off is the same value as one not named."""
+    for field in fields:
+        if getattr(owner, field) is False:
+            object.__setattr__(owner, field, None)
+
+
 def full_precision(output: Float[Tensor, "n v d"]) -> Float[Tensor, "n v d"]:
     """`output` in float32, or unchanged when it is float64."""
     return output if output.dtype == torch.float64 else output.float()

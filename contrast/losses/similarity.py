@@ -6,12 +6,13 @@ The M x M matrix of similarities is never held: it is formed in blocks of rows, 
 pass. That costs one more matrix product and saves writing and reading the matrix several times, which is dearer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from contrast.losses.loss import full_precision
 
@@ -32,6 +33,27 @@ def log_partition(z: Float[Tensor, "m d"], temperature: float, classes: Int[Tens
     """
     partition: Tensor = _LogPartition.apply(z, temperature, classes)
     return partition
+
+
+def with_self(partition: Float[Tensor, "m"], z: Float[Tensor, "m d"], temperature: float) -> Float[Tensor, "m"]:
+    """`partition` of `log_partition` with the row itself, z_i . z_i / temperature, among the j."""
+    return torch.stack((partition, z.square().sum(-1) / temperature)).logsumexp(0)  # the second derivative of logaddexp overflows
+
+
+def products(rows: Float[Tensor, "r d"], others: Float[Tensor, "m d"]) -> Float[Tensor, "r m"]:
+    """rows others^T in the precision that they have, whatever autocast would make of it."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return rows @ others.T
+
+
+def by_rows(reduce: Callable[[Tensor, Tensor, slice], Tensor], rows: Float[Tensor, "r d"], others: Float[Tensor, "m d"]) -> Tensor:
+    """`reduce(rows[part], others, part)` for parts of the rows, one below the other, as many times differentiable as `reduce` is.
+
+    What a part forms, such as its similarities to all others, is thrown away and formed again by the backward pass.
+    """
+    height = max(1, _BLOCK // len(others))
+    parts = [slice(start, start + height) for start in range(0, len(rows), height)]
+    return torch.cat([checkpoint(reduce, rows[part], others, part, use_reentrant=False, preserve_rng_state=False) for part in parts])
 
 
 class _LogPartition(torch.autograd.Function):

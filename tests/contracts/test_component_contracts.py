@@ -16,11 +16,36 @@ from contrast import encoders, heads, losses, optim, penalties
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
 from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, SupConHead
-from contrast.losses import CrossEntropy, GeneralizedContrastive, Loss, NTXent, SupCon, SupConIn
+from contrast.losses import (
+    AlignmentUniformity,
+    BatchHardTriplet,
+    CrossEntropy,
+    CrossView,
+    DistanceWeightedTriplet,
+    DrLIM,
+    GeneralizedContrastive,
+    HardExampleTriplet,
+    Loss,
+    MaxMargin,
+    NPairs,
+    NTXent,
+    SemiHardTriplet,
+    SlicedWasserstein,
+    SupCon,
+    SupConIn,
+    Triplet,
+)
 from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
 from contrast.penalties import ContrastiveInputGradient, InputGradient
 
-LOSSES: list[Loss] = [NTXent(0.2), SupCon(0.2), SupConIn(0.2), GeneralizedContrastive(0.2, 0.1), CrossEntropy()]
+LOSSES: list[Loss] = [
+    *(NTXent(0.2), NTXent(0.2, include_self=True, loss_scale="times_tau"), CrossView(0.2)),
+    *(SupCon(0.2), SupCon(0.2, "one_positive", mean_over_valid=True), SupConIn(0.2), SupConIn(0.2, "only_negatives")),
+    *(GeneralizedContrastive(0.2, 0.1), GeneralizedContrastive(0.2, 0.1, include_self=True), AlignmentUniformity()),
+    *(SlicedWasserstein(prior, 0.1) for prior in ("sphere", "cube", "normal")),
+    *(DrLIM(3.0), DrLIM(3.0, similar="image"), NPairs(0.1), CrossEntropy(), MaxMargin(9.0)),
+    *(Triplet(3.0), BatchHardTriplet(1.0), SemiHardTriplet(3.0), HardExampleTriplet(3.0, keep=0.5), DistanceWeightedTriplet(3.0)),
+]
 HEADS: list[Head] = [
     *(MLPHead(depth, 8) for depth in range(5)),
     *(MLPHead(2, 8, 6), Classifier(), BatchNormHead(3, 8), BatchNormHead(2, 8, 6, last=False)),

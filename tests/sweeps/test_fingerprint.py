@@ -23,6 +23,17 @@ import analysis
 import contrast
 from analysis import FGSM, KNN, PGD, Accuracy, Alignment, InPCA, Landscape, LinearProbe, Progress, Uniformity
 from contrast import (
+    AlignmentUniformity,
+    BatchHardTriplet,
+    CrossView,
+    DistanceWeightedTriplet,
+    DrLIM,
+    HardExampleTriplet,
+    MaxMargin,
+    NPairs,
+    SemiHardTriplet,
+    SlicedWasserstein,
+    Triplet,
     CIFAR10,
     CIFAR100,
     LARS,
@@ -100,6 +111,8 @@ EXAMPLES: list[Component] = [
     *(ResNet18(), SmallResNet(), Classifier(), MLPHead()),
     *(ResNet34(), ResNet50(), ResNet101(), ResNet200(), ConvN(), TimmEncoder("resnet10t"), BatchNormHead(), SupConHead()),
     *(NTXent(0.1), SupCon(0.1), SupConIn(0.1), GeneralizedContrastive(0.1, 0.5), CrossEntropy()),
+    *(CrossView(0.1), AlignmentUniformity(), SlicedWasserstein("sphere", 1.0), DrLIM(), NPairs(), MaxMargin()),
+    *(Triplet(), BatchHardTriplet(), SemiHardTriplet(), HardExampleTriplet(), DistanceWeightedTriplet()),
     *(InputGradient(1.0), ContrastiveInputGradient(1.0)),
     *(SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)),
     *(Cosine(), CosineSteps(), DecaySteps((60, 75, 90)), LinearDecay(), Warmup(Cosine())),
