@@ -1,6 +1,8 @@
 """Pure functions of features that training may monitor; the measures of `analysis` wrap the same functions."""
 
 from contrast.signals.alignment import alignment as alignment
+from contrast.signals.feature_std import feature_std as feature_std
 from contrast.signals.knn import knn_accuracy as knn_accuracy
 from contrast.signals.knn import knn_predictions as knn_predictions
+from contrast.signals.rankme import rankme as rankme
 from contrast.signals.uniformity import uniformity as uniformity

@@ -18,17 +18,22 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.model import Model
-from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace
+from contrast.pretrain import Pretrain
+from contrast.signals import feature_std, rankme
+from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace, extract
 from sweeps.controller import WorkUnit
 from sweeps.disk import full, lasting, refusal
 from sweeps.fingerprint import package_digest
 from sweeps.masking import masked
 from sweeps.store import Store, read_curve
+
+PROBE = 1024  # images
 
 
 @dataclass(frozen=True)
@@ -148,14 +153,24 @@ def _numbers(stage: Stage, results: object) -> Metrics:
 
 @dataclass
 class Monitor:
-    """The measure that watches a pretraining, called on the network in training; gives its main result as `monitor`."""
+    """What watches a pretraining, called on the network in training.
+
+    `monitor` is the main result of the measure. Of a `Pretrain` it also gives `rankme` and `feature_std` of the encoder's
+    features, in eval mode, of a fixed probe: up to 1,024 of its training images, evenly spread in id order, without labels.
+    """
 
     measure: Measure
     workspace: Workspace
 
     def __call__(self, model: Model) -> Metrics:
-        """The main result of the measure on `model`, a network in training."""
-        return {"monitor": next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
+        """The numbers on `model`, a network in training."""
+        metrics = {"monitor": next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
+        if isinstance(model.stage, Pretrain):
+            pixels = self.workspace.images(model.stage.data).pixels
+            count = min(PROBE, len(pixels))
+            features = extract(model.net, pixels[np.arange(count) * len(pixels) // count], self.workspace.device)
+            metrics |= {"rankme": rankme(features), "feature_std": feature_std(features)}
+        return metrics
 
 
 def _device(unit: WorkUnit) -> torch.device:
