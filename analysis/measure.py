@@ -44,10 +44,12 @@ class Measure(Stage):
     """`of` is the stage, or the tuple of stages, that is measured; first and positional.
 
     `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
+    `label_free` marks one that reads no labels: as a monitor it prunes only once it has shown what it tells of the objective.
     """
 
     of: Stage | tuple[Stage, ...]
     alone: ClassVar[bool] = False
+    label_free: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         stages = self.of if isinstance(self.of, tuple) else (self.of,)

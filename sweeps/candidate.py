@@ -53,6 +53,8 @@ class Candidate:
     n: int = 0
     intermediate: dict[int, float] = field(default_factory=dict)
     reason: str = ""
+    raced: bool = False
+    audited: bool = False
 
     def of_phase(self, phase: Phase) -> list[Replicate]:
         """The replicates of one phase, in order of seed as declared."""
@@ -85,6 +87,8 @@ class Saved:
     intermediate: dict[str, float]
     reason: str
     replicates: list[dict[str, Any]]
+    raced: bool = False
+    audited: bool = False
 
     def refuse_drift(self, sweep: str, replicate: Replicate) -> None:
         """Raise `UserError` when the same knobs give other stages than when they were drawn; new keys are welcome."""
@@ -128,6 +132,8 @@ class CandidateFiles:
             intermediate={str(step): value for step, value in candidate.intermediate.items()},
             reason=candidate.reason,
             replicates=replicates,
+            raced=candidate.raced,
+            audited=candidate.audited,
         )
         path = self.folder / _name(candidate.number)
         text = sealed("candidate", asdict(saved))

@@ -1,19 +1,32 @@
 """What is decided about a pilot while it trains: its monitor is watched, and the pruner may give the candidate up.
 
-A monitor's values are kept by per cent of the schedule, so that trainings of different lengths compare.
+A monitor's values are kept by per cent of the schedule, so that trainings of different lengths compare. One in twenty of
+those that the pruner would stop goes on all the same: the audit, which says what pruning loses. A collapse of the features
+ends a pilot whatever the pruner, and a label-free monitor prunes only behind its gate.
 """
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.measure import Measure
+from contrast.component import Component
+from contrast.pretrain import Pretrain
+from contrast.stage import Metrics, Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
 from sweeps.event import number
+from sweeps.gate import Gate, family, gate
 from sweeps.graph import HELD, Job, Want
-from sweeps.search import should_prune
+from sweeps.search import Told, should_prune
+from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from sweeps.population import Population
+
+AUDIT = 0.05
+LEAST = {"rankme": 2.0, "feature_std": 0.05}
 
 
 class Pilots:
@@ -31,7 +44,7 @@ class Pilots:
         return None
 
     def watch(self, who: Want, job: Job) -> None:
-        """Take the monitor's values of a pilot's stage; prune the candidate when its pruner says so."""
+        """Take the monitor's values of a pilot's stage; give the candidate up when it collapsed, or when its pruner says so."""
         measure = self._monitored(who)
         if measure is None or self.graph.identity(measure.of) != job.fingerprint:  # type: ignore[arg-type]
             return
@@ -41,13 +54,65 @@ class Pilots:
             if "monitor" not in metrics or step in candidate.intermediate:
                 continue
             candidate.intermediate[step] = metrics["monitor"]
-            if job.state != HELD and candidate.state == state.OPEN and step < 100 and self._should_prune(candidate):
-                reason = f"{self.sweep.monitor} was {number(candidate.intermediate[step])} at {step} % of the schedule"
-                self.population.give_up(candidate, state.PRUNED, state.PRUNED, reason)
+            if job.state == HELD or candidate.state != state.OPEN or step >= 100:
+                continue
+            reason = collapsed(job.stage, job.curve[:epoch]) or self._pruned(candidate, measure, step)
+            if reason:
+                self.population.give_up(candidate, state.PRUNED, state.PRUNED, f"{reason} at {step} % of the schedule")
                 return
 
-    def _should_prune(self, candidate: Candidate) -> bool:
-        return should_prune(self.sweep, self.population.counted(candidate.number), candidate.told(counts=False))
+    def _pruned(self, candidate: Candidate, measure: Measure, step: int) -> str:
+        """Why the pruner stops a candidate at this step; empty when it goes on, for the audit too."""
+        if candidate.audited:
+            return ""
+        history, current = self.population.counted(candidate.number), candidate.told(counts=False)
+        if measure.label_free:
+            signal = self.gate(candidate, step)
+            if not signal.open:
+                return ""
+            kin = family(measure.of)  # type: ignore[arg-type]
+            history = [told for i, told in enumerate(history) if self._family(candidate, i) == kin]
+            history, current = [_upwards(told, self._sign(signal)) for told in history], _upwards(current, self._sign(signal))
+        if not should_prune(self.sweep, history, current):
+            return ""
+        if audited(self.sweep, candidate.arm, candidate.index):
+            self.population.audit(candidate, step)
+            return ""
+        return f"{self.sweep.monitor} was {number(candidate.intermediate[step])}"
+
+    def gate(self, candidate: Candidate, step: int) -> Gate:
+        """Whether a label-free monitor may prune this candidate at this step: what its arm's counted candidates of its family say."""
+        kin = self._family(candidate, candidate.index)
+        signal, final = [], []
+        for i, told in enumerate(self.population.counted(candidate.number)):
+            if told.value is not None and step in told.intermediate and self._family(candidate, i) == kin:
+                signal.append(told.intermediate[step])
+                final.append(told.value)
+        return gate(signal, final)
+
+    def gates(self) -> list[str]:
+        """What may be said of a label-free monitor now: one line an arm and family, at the last step before the end."""
+        found: dict[tuple[object, ...], str] = {}
+        for candidate in self.population.candidates.values():
+            measure = self._monitored((candidate.number, "search", self.sweep.seeds[0]))
+            steps = [step for step in candidate.intermediate if step < 100]
+            if measure is not None and measure.label_free and steps:
+                loss, head = self._family(candidate, candidate.index)
+                who = " ".join(filter(None, (candidate.label, loss, str(head) if head is not None else "")))
+                found[candidate.label, loss, head] = f"{who}: {self.sweep.monitor} {self.gate(candidate, max(steps))}"
+        return list(found.values())
+
+    def _sign(self, signal: Gate) -> int:
+        """1 where the signal rises when the objective does, else -1."""
+        return 1 if signal.tau > 0 else -1
+
+    def _family(self, candidate: Candidate, index: int) -> tuple[str, Component | None]:
+        """The family of candidate `index` of the arm of `candidate`."""
+        arms = len(self.population.arms)
+        other = self.population.candidates[index * arms + candidate.number % arms]
+        measure = self._monitored((other.number, "search", self.sweep.seeds[0]))
+        assert measure is not None
+        return family(measure.of)  # type: ignore[arg-type]
 
     def _monitored(self, who: Want) -> Measure | None:
         if self.sweep.monitor is None or who[1:] != ("search", self.sweep.seeds[0]):
@@ -55,3 +120,27 @@ class Pilots:
         replicate = self.population.replicate(who)
         stage = replicate.stages.get(self.sweep.monitor) if replicate is not None else None
         return stage if isinstance(stage, Measure) else None
+
+
+def collapsed(stage: Stage, curve: Sequence[Metrics]) -> str:
+    """Why the last two reports say that the features collapsed, or empty (METRICS.md 7); `feature_std` is in 1/sqrt(d).
+
+    Of two classes a good supervised network keeps two directions, so there RankMe says nothing.
+    """
+    last = [metrics for metrics in curve if "rankme" in metrics][-2:]
+    two_classes = isinstance(stage, Pretrain) and stage.data.num_classes == 2
+    for name, least in LEAST.items():
+        applies = len(last) == 2 and not (two_classes and name == "rankme")
+        if applies and all(metrics[name] < least for metrics in last):
+            return f"the features collapsed: {name} was {number(last[-1][name])}, the second time below {least:g},"
+    return ""
+
+
+def audited(sweep: Sweep, arm: Mapping[str, object], index: int) -> bool:
+    """Whether a candidate that the pruner would stop goes on: one in twenty, drawn for (sampler seed, arm, index)."""
+    text = f"audit/{sweep.sampler_seed}/{sorted((k, str(v)) for k, v in arm.items())}/{index}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") < AUDIT * 2**64
+
+
+def _upwards(told: Told, sign: int) -> Told:
+    return replace(told, intermediate={step: sign * value for step, value in told.intermediate.items()})

@@ -105,7 +105,7 @@ class Population:
     def counted(self, number: int) -> list[Told]:
         """What is told of those candidates whose results candidate `number` of the arm may see, which the pruner sees too."""
         index, arm = divmod(number, len(self.arms))
-        counting, until = self._counting[arm], max(0, index - self.sweep.window + 1)
+        counting, until = self._counting[arm], max(0, min(index - self.sweep.window + 1, self.judged(arm)))
         counting += (self._of(arm, i).told(counts=True) for i in range(len(counting), until))
         return counting[:until]
 
@@ -138,7 +138,7 @@ class Population:
         except UserError as error:
             cure = "Give the changed sweep another name (finished stages are shared all the same), or undo the change."
             raise UserError(f"sweep {self.sweep.name!r}: candidate {saved.number} cannot be taken up again. {error} {cure}") from error
-        candidate = Candidate(saved.number, index, label, arm, dict(point.params), dict(point.distributions))
+        candidate = Candidate(saved.number, index, label, arm, dict(point.params), dict(point.distributions), audited=saved.audited)
         self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
         for seed in self.first_seeds:
             candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))
@@ -261,6 +261,13 @@ class Population:
             if replicate.state == state.OPEN:
                 replicate.state, replicate.reason = left, reason
         self._close(candidate, verdict)
+        self._write(candidate)
+
+    def audit(self, candidate: Candidate, step: int) -> None:
+        """The pruner would stop a candidate that the audit lets go on."""
+        candidate.audited = True
+        text = f"candidate {candidate.number} {candidate.label} would be pruned at {step} % of the schedule and goes on: audit"
+        self.emit(Event("audit", text, candidate.number))
         self._write(candidate)
 
     @property

@@ -13,6 +13,7 @@ from analysis.report import compare
 from analysis.statistics import Interval, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
+from sweeps.audit import in_words, stopping
 from sweeps.candidate import Candidate, Replicate, Unwritten
 from sweeps.controller import Controller
 from sweeps.forecast import Forecast
@@ -59,8 +60,15 @@ def candidates_table(population: Population) -> Table:
     ordered = [complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)]
     rows: list[tuple[Cell, ...]] = []
     for c in [*ordered, *(c for c in population.candidates.values() if c.values is None)]:
-        rows.append((f"{c.number} {c.label}".strip(), c.state, *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
-    return Table(f"Candidates of {sweep.name}", ("candidate", "state", *(o.name for o in sweep.objectives), *knobs), tuple(rows), FOOTER)
+        rows.append((f"{c.number} {c.label}".strip(), _state(c), *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
+    footer = "; ".join(filter(None, (FOOTER, in_words(stopping(population)))))
+    return Table(f"Candidates of {sweep.name}", ("candidate", "state", *(o.name for o in sweep.objectives), *knobs), tuple(rows), footer)
+
+
+def _state(candidate: Candidate) -> str:
+    """How a candidate ended, with what the race or the audit had to do with it."""
+    marks = (["raced out"] if candidate.raced else []) + (["audited"] if candidate.audited else [])
+    return ", ".join([candidate.state, *marks])
 
 
 def judged(population: Population, candidate: Candidate) -> list[Interval | float | None]:
@@ -183,6 +191,7 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
             "failed": sum(job.state == FAILED for job in jobs),
             "missing": sum(job.state not in (HELD, DIVERGED, FAILED) for job in jobs),
         },
+        "stopping": stopping(population),
         "last_launch": last_launch(root, sweep.name),
         "best": [
             {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "values": valued(sweep, c), "n": c.n} for c in population.leading()
@@ -201,6 +210,8 @@ def status_table(found: dict[str, Any]) -> RichTable:
     candidates = ", ".join(f"{n} {name}" for name, n in found["candidates"].items()) or "none yet"
     table.add_row("candidates", f"{candidates} of {found['planned']}")
     table.add_row("stages", ", ".join(f"{n} {name}" for name, n in found["stages"].items()))
+    if in_words(found["stopping"]):
+        table.add_row("stopped early", in_words(found["stopping"]))
     if found["last_launch"] is not None:
         table.add_row("last launch", f"{found['last_launch']['reused']} stages reused, {found['last_launch']['computed']} computed")
     for best in found["best"]:

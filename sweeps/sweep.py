@@ -7,18 +7,20 @@ measure returned under `pgd/0` gives its main result as `pgd/0` and its others a
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
 
 from analysis.measure import Measure
-from contrast.component import Component, UserError, require, require_types
+from contrast.component import Component, UserError, nested, require, require_types
 from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
+from contrast.losses.loss import Loss
 from contrast.stage import Metrics, Stage
 from sweeps.calling import call
+from sweeps.gate import FEWEST
 from sweeps.objective import Bound, Objective, declared
 
 Knob = float | int | str | bool | None
@@ -198,3 +200,19 @@ def refuse_idle_monitor(sweep: Sweep, stages: Mapping[str, Stage]) -> None:
     if not isinstance(monitor, Measure) or isinstance(monitor.of, tuple | Finetune):
         cure = "Name a key whose value is a measure of one Pretrain, such as KNN(net, ...)."
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: is {type(monitor).__name__}, which watches no pretraining. {cure}")
+    if any(isinstance(part, Loss) and part.contrastive for part in _own_parts(monitor)):
+        rule = "measures a contrastive loss, whose value depends on temperature and batch, so it tells nothing across candidates"
+        raise UserError(f"Sweep.monitor = {sweep.monitor!r}: {rule}. Watch a downstream signal, such as KNN(net, ...).")
+    if monitor.label_free and sweep.trials - sweep.window < FEWEST:
+        rule = f"is label-free and prunes only after {FEWEST} complete candidates; no candidate of {sweep.trials} has so many before it"
+        cure = f"Raise trials to {sweep.window + FEWEST} or above, or watch KNN(net, ...)."
+        raise UserError(f"Sweep.monitor = {sweep.monitor!r}: {rule}. {cure}")
+
+
+def _own_parts(stage: Stage) -> Iterator[Component]:
+    """The components inside a stage, without those of the stages that it needs."""
+    waiting: list[Component] = [stage]
+    while waiting:
+        parts = [part for part in nested(waiting.pop()) if not isinstance(part, Stage)]
+        yield from parts
+        waiting += parts

@@ -1,6 +1,7 @@
 """Alignment of an encoder: how far apart it puts two views of one image (PROTOCOL 2.9); label-free, smaller is closer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class Alignment(Measure):
     views: Views
     seed: int = 0
     alpha: float = 2.0
+    label_free: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """Uniformity of an encoder's features on the unit sphere (PROTOCOL 2.9): label-free, smaller is more uniform."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from analysis.checks import require_above, require_one_stage
 from analysis.measure import Measure
@@ -16,6 +17,7 @@ class Uniformity(Measure):
 
     on: Dataset
     t: float = 2.0
+    label_free: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
