@@ -159,7 +159,7 @@ def test_who_is_audited_goes_on_to_the_end_keeps_the_mark_and_tells_the_regret(o
         assert {c.index for c in population.candidates.values() if c.audited} == {i for i in far if i % 2 == 0}
         found = stopping(world.population(searched()))
         complete = [c for c in population.candidates.values() if c.state == "complete"]
-        best = {mark: max(c.values[0] for c in complete if c.audited is mark) for mark in (True, False)}
+        best = {mark: max(c.value for c in complete if c.audited is mark) for mark in (True, False)}
         assert found == {
             "pruned": sum(i % 2 for i in far),
             "raced": sum(c.raced for c in complete),
@@ -180,7 +180,7 @@ def test_the_gate_needs_eight_candidates_uses_ten_and_tells_which_way_the_signal
     assert not gate(up[: FEWEST - 1], up[: FEWEST - 1]).open
     assert "does not prune yet: 7 of 8" in str(gate(up[:7], up[:7]))
     assert gate(up[:8], up[:8]).open
-    assert (gate(up, up).tau, gate(up, [-x for x in up]).tau) == (1.0, -1.0)
+    assert (gate(up, up).tau, gate(up, [-x for x in up]).tau) == pytest.approx((1, -1))
     assert gate(up, [-x for x in up]).open
     assert gate([*up[:10], 99, -99], up) == gate(up, up)
     assert not gate([1.0] * 9, up[:9]).open, "a signal that never moves has no order"
@@ -234,7 +234,7 @@ def test_a_label_free_signal_prunes_behind_its_gate_whichever_way_it_points(orde
         states = [c.state for c in population.candidates.values()]
         assert set(states[: FEWEST + 1]) == {"complete"}
         assert "pruned" in states[FEWEST + 1 :]
-        complete = [c.values[0] for c in population.candidates.values() if c.state == "complete"]
+        complete = [c.value for c in population.candidates.values() if c.state == "complete"]
         for c in population.candidates.values():
             if c.state == "pruned":
                 assert -((c.knobs["x"] - 0.3) ** 2) < np.median(complete)
