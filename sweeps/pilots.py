@@ -85,9 +85,9 @@ class Pilots:
         kin = self._family(candidate, candidate.index)
         signal, final = [], []
         for i, told in enumerate(self.population.counted(candidate.number)):
-            if told.value is not None and step in told.intermediate and self._family(candidate, i) == kin:
+            if told.values and step in told.intermediate and self._family(candidate, i) == kin:
                 signal.append(told.intermediate[step])
-                final.append(told.value)
+                final.append(told.values[0])
         return gate(signal, final)
 
     def gates(self) -> list[str]:

@@ -159,7 +159,7 @@ def test_who_is_audited_goes_on_to_the_end_keeps_the_mark_and_tells_the_regret(o
         assert {c.index for c in population.candidates.values() if c.audited} == {i for i in far if i % 2 == 0}
         found = stopping(world.population(searched()))
         complete = [c for c in population.candidates.values() if c.state == "complete"]
-        best = {mark: max(c.value for c in complete if c.audited is mark) for mark in (True, False)}
+        best = {mark: max(c.values[0] for c in complete if c.audited is mark) for mark in (True, False)}
         assert found == {
             "pruned": sum(i % 2 for i in far),
             "raced": sum(c.raced for c in complete),
@@ -234,7 +234,7 @@ def test_a_label_free_signal_prunes_behind_its_gate_whichever_way_it_points(orde
         states = [c.state for c in population.candidates.values()]
         assert set(states[: FEWEST + 1]) == {"complete"}
         assert "pruned" in states[FEWEST + 1 :]
-        complete = [c.value for c in population.candidates.values() if c.state == "complete"]
+        complete = [c.values[0] for c in population.candidates.values() if c.state == "complete"]
         for c in population.candidates.values():
             if c.state == "pruned":
                 assert -((c.knobs["x"] - 0.3) ** 2) < np.median(complete)
