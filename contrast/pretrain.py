@@ -77,7 +77,7 @@ class Pretrain(Stage):
                 self,
                 "penalty",
                 f"does not fit {type(self.loss).__name__}",
-                "InputGradient goes with CrossEntropy, ContrastiveInputGradient with contrastive losses.",
+                "InputGradient goes with CrossEntropy or MaxMargin, ContrastiveInputGradient with contrastive losses.",
             )
             if self.penalty.weight == 0:
                 object.__setattr__(self, "penalty", None)

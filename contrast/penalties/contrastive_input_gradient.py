@@ -1,6 +1,7 @@
 """Tikhonov regularisation of a contrastive loss, which belongs to the batch as a whole."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -14,8 +15,12 @@ class ContrastiveInputGradient(Penalty):
     """(weight / 2) R with R = (1/2) sum_i |grad_{x_i} L|^2 over all views i of the batch, L the batch's mean loss (PROTOCOL 6.2).
 
     The sum is meant literally: R falls as 1 / N since L is a mean, so `weight` has a meaning at one batch size only.
+    `scaling="per_view"` multiplies R by the number of views in the batch, which makes it the same at all batch sizes and
+    comparable with `InputGradient`; `scaling="averaged"` divides by it, the mean over views that dampens R once more.
     Takes contrastive losses only.
     """
+
+    scaling: Literal["per_view", "averaged"] | None = None
 
     def accepts(self, loss: Loss) -> bool:
         """Contrastive losses."""
@@ -28,4 +33,8 @@ class ContrastiveInputGradient(Penalty):
         refuse_unless_accepted(self, loss)
         if self.weight == 0:
             return output.new_zeros(())
-        return self.weight / 2 * squared_gradient_norm(loss(output, labels), inputs) / 2
+        summed = self.weight / 2 * squared_gradient_norm(loss(output, labels), inputs) / 2
+        views = output.shape[0] * output.shape[1]
+        if self.scaling == "per_view":
+            return summed * views
+        return summed / views if self.scaling == "averaged" else summed

@@ -7,21 +7,22 @@ from torch import Tensor
 
 from contrast.losses.cross_entropy import CrossEntropy
 from contrast.losses.loss import Loss
+from contrast.losses.max_margin import MaxMargin
 from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
 
 
 @dataclass(frozen=True)
 class InputGradient(Penalty):
-    """mean_i (weight / 2) |grad_{x_i} sum_j l_j|^2, l_j the cross-entropy of view j, x_i its pixels (PROTOCOL 6.1).
+    """mean_i (weight / 2) |grad_{x_i} sum_j l_j|^2, l_j the loss of view j, x_i its pixels (PROTOCOL 6.1).
 
     The gradient is that of the *sum* of the losses, so that it is per sample and does not shrink with the batch. Where batch
     normalisation couples the samples, l_j for j != i adds its share; an exact per-sample gradient is not to be had then.
-    Takes `CrossEntropy` only.
+    Takes losses that classify every view by itself: `CrossEntropy` and `MaxMargin`.
     """
 
     def accepts(self, loss: Loss) -> bool:
-        """Cross-entropy."""
-        return isinstance(loss, CrossEntropy)
+        """Losses of a classifier that are means over views."""
+        return isinstance(loss, CrossEntropy | MaxMargin)
 
     def __call__(
         self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss

@@ -57,7 +57,7 @@ ENCODERS: list[Encoder] = [
 ]
 OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
 SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
-OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1)]
+OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1, "per_view")]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
