@@ -2,6 +2,7 @@
 
 from contrast.augmentations import Augment as Augment
 from contrast.augmentations import AutoAugment as AutoAugment
+from contrast.augmentations import BitsBeside as BitsBeside
 from contrast.augmentations import ColorJitter as ColorJitter
 from contrast.augmentations import CropFlip as CropFlip
 from contrast.augmentations import CropViews as CropViews
@@ -34,8 +35,18 @@ from contrast.component import require as require
 from contrast.data import CIFAR10 as CIFAR10
 from contrast.data import CIFAR100 as CIFAR100
 from contrast.data import MNIST as MNIST
+from contrast.data import STL10 as STL10
+from contrast.data import SVHN as SVHN
 from contrast.data import Dataset as Dataset
 from contrast.data import Digits as Digits
+from contrast.data import DigitsOnImages as DigitsOnImages
+from contrast.data import FashionMNIST as FashionMNIST
+from contrast.data import ImageFolder as ImageFolder
+from contrast.data import ImageNet as ImageNet
+from contrast.data import MultiDigits as MultiDigits
+from contrast.data import RandomBits as RandomBits
+from contrast.data import STL10Unlabeled as STL10Unlabeled
+from contrast.data import TwoSizes as TwoSizes
 from contrast.encoders import ConvN as ConvN
 from contrast.encoders import ResNet18 as ResNet18
 from contrast.encoders import ResNet34 as ResNet34

@@ -70,5 +70,5 @@ def _training_split(data: Dataset) -> tuple[object, ...] | None:
     """What names the training split that `data` is a part of; None for the test split."""
     if data.part == "test":
         return None
-    chosen = ("classes", "per_class", "part")
+    chosen = ("classes", "per_class", "part", "fraction")
     return (type(data), *(getattr(data, field.name) for field in fields(data) if field.name not in chosen))

@@ -2,6 +2,7 @@
 
 from contrast.augmentations.augment import Augment as Augment
 from contrast.augmentations.auto_augment import AutoAugment as AutoAugment
+from contrast.augmentations.bits_beside import BitsBeside as BitsBeside
 from contrast.augmentations.color_jitter import ColorJitter as ColorJitter
 from contrast.augmentations.crop_flip import CropFlip as CropFlip
 from contrast.augmentations.crop_views import CropViews as CropViews

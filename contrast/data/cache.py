@@ -27,6 +27,7 @@ from contrast.data.source import Found, Split
 _FORMAT = 1
 _BUILDING = ".building-"
 _PIXELS, _LABELS, _ABOUT = "pixels.npy", "labels.npy", "about.json"
+_ROWS = 1024  # written at once
 _ABANDONED = 3600.0  # seconds after which a build counts as abandoned
 
 
@@ -49,8 +50,10 @@ def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> D
     decoded = _open(folder)
     if decoded is None:
         pixels, labels = found.read()
+        _refuse_strange_labels(dataset, split, found, labels)
+        content = pixels if found.content is None else found.content()
         try:
-            _build(dataset, split, pixels, labels, folder)
+            _build(dataset, split, pixels, labels, content, folder)
         except OSError as error:
             cure = "Set CONTRAST_CACHE to a folder with space."
             raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror or error}). {cure}") from error
@@ -66,7 +69,7 @@ def _key(dataset: Dataset, split: Split, found: Found) -> str:
         files = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in found.files]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}). Mend or remove the link or file.") from error
-    text = json.dumps([_FORMAT, dataset.name, dataset.shape, split, files])
+    text = json.dumps([_FORMAT, dataset.name, dataset.shape, split, files, *([found.state] if found.state else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -115,8 +118,17 @@ def _checksum(path: Path, *_version: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarray, folder: Path) -> None:
-    words = hashes(pixels)
+def _refuse_strange_labels(dataset: Dataset, split: Split, found: Found, labels: np.ndarray) -> None:
+    strange = (labels < 0) | (labels >= dataset.class_count)
+    if strange.any():
+        place = int(np.argmax(strange))
+        where = found.files[place] if len(found.files) == len(labels) else found.files[0].parent if found.files else dataset.name
+        rule = f"label {labels[place]} of {split} image {place} is outside the classes 0 to {dataset.class_count - 1} of {dataset.name}"
+        raise UserError(f"{where}: {rule}. Mend the label, or state the right number of classes.")
+
+
+def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarray, content: np.ndarray, folder: Path) -> None:
+    words = hashes(content)
     digests = class_digests(labels, words)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if unpinned := check_pinned(dataset.name, split, digests):
@@ -126,8 +138,8 @@ def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarra
     building = folder.with_name(f"{_BUILDING}{uuid.uuid4().hex}")
     building.mkdir()
     try:
-        _write(building / _PIXELS, pixels[order])
-        _write(building / _LABELS, labels[order])
+        _write(building / _PIXELS, pixels, order)
+        _write(building / _LABELS, labels, order)
         files = {name: _checksum(building / name) for name in (_PIXELS, _LABELS)}
         about = _About({str(c): digest for c, digest in digests.items()}, files)
         (building / _ABOUT).write_text(_sealed(about), encoding="utf-8")
@@ -144,9 +156,13 @@ def _sweep(cache: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _write(path: Path, array: np.ndarray) -> None:
+def _write(path: Path, array: np.ndarray, order: np.ndarray) -> None:
+    """Write `array[order]`, some rows at a time, since an array of images may be larger than memory."""
     with open(path, "wb") as file:
-        np.save(file, array, allow_pickle=False)
+        header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(order), _ROWS):
+            file.write(np.ascontiguousarray(array[order[start : start + _ROWS]]).tobytes())
         file.flush()
         os.fsync(file.fileno())
 

@@ -7,7 +7,7 @@ the same for all seeds, and a smaller `per_class` is contained in a larger one.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,22 +29,44 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset(Component):
-    """Labelled images. Subclasses set the class variables and say in `decode` where the raw images come from.
+    """Labelled images. Subclasses set the class variables (or give properties) and say in `load` where the images come from.
 
     `classes`: the class ids to keep, re-indexed 0.. in the listed order; None keeps all. `per_class`: at most this many
     images a class (the first by rank), counted before the held-out cut. `part` is set by `whole`, `fit` and `held_out`:
-    *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split.
+    *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split. `fraction`, above 0
+    and at most 1: that share of each class of *whole* and *fit* (the first by rank, rounded, at least one image), so that
+    smaller fractions lie within larger ones; what is scored, *held_out* and *test*, stays whole (PROTOCOL 4.2).
     """
 
     classes: tuple[int, ...] | None = None
     per_class: int | None = None
     part: Part = "whole"
+    fraction: float | None = None
 
-    name: ClassVar[str]
-    shape: ClassVar[tuple[int, int, int]]
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
-    class_count: ClassVar[int]
+    @property
+    def name(self) -> str:
+        """What stands for the content: two data sets of one name hold the same images; also the folder's name under the root."""
+        raise NotImplementedError(f"{type(self).__name__} has no name")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        raise NotImplementedError(f"{type(self).__name__} has no shape")
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """What a network subtracts from each channel of pixels in [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} has no mean")
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What a network then divides each channel by."""
+        raise NotImplementedError(f"{type(self).__name__} has no std")
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes before selection."""
+        raise NotImplementedError(f"{type(self).__name__} has no class_count")
 
     def __post_init__(self) -> None:
         ids = self.classes if self.classes is not None else ()
@@ -53,6 +75,10 @@ class Dataset(Component):
         require(len(set(ids)) == len(ids), self, "classes", "must name each class once", "Drop the repeated id.")
         require(self.classes is None or len(ids) > 0, self, "classes", "must not be empty", "Use None for all classes.")
         require(self.per_class is None or self.per_class >= 1, self, "per_class", "must be at least 1", "Use None for all.")
+        share = self.fraction is None or 0 < self.fraction <= 1
+        require(share, self, "fraction", "must be above 0 and at most 1", "Use 0.1 for 10 %, None for all.")
+        if self.fraction == 1:
+            object.__setattr__(self, "fraction", None)
         require(
             self.part in ("whole", "fit", "held_out", "test"), self, "part", "is not a part", "Use .whole, .fit(phase) or .held_out(phase)."
         )

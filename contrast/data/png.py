@@ -1,6 +1,7 @@
 """Decoding one image, strictly: the expected size and channels, or an error that names where it lies."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -8,6 +9,7 @@ from PIL import Image
 
 from contrast.component import UserError
 
+Decode = Callable[[bytes, str], np.ndarray]  # an image file's bytes and where they lie -> pixels uint8 [C, H, W]
 _MODES = {1: "L", 3: "RGB"}
 
 

@@ -10,6 +10,7 @@ from contrast.component import require
 from contrast.data.cache import Decoded, open_decoded
 from contrast.data.cache_folder import cache_folder
 from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
+from contrast.data.rows import rows_of
 from contrast.data.source import Found, Split, find
 
 TEST_IDS = 1 << 48  # added to the ids of test images: no image of train has the id of one of test
@@ -21,9 +22,9 @@ Find = Callable[[Dataset, Path | None, Split], Found]
 def select(dataset: Dataset, root: Path | None, looking: Find = find) -> Images:
     """The images that `dataset` names, in id order, read-only; what `Dataset.load` returns.
 
-    `looking` finds the raw images. The arrays are views of the node's memory map where the selection is contiguous there
-    (all of a split, neighbouring classes), else copies. Asking for the same value again costs nothing; a process goes on with
-    the images of its first call even when the files change.
+    `looking` finds the raw images. The pixels are a view of the node's memory map where the selection is contiguous there
+    (all of a split, neighbouring classes), else a small copy or a large map of its own. Asking for the same value again costs
+    nothing; a process goes on with the images of its first call even when the files change.
     """
     return _select(dataset, root, looking, cache_folder())
 
@@ -39,7 +40,7 @@ def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> 
         places.append(start + ranks)
         labels.append(np.full(len(ranks), label, dtype=np.int64))
         ids.append(class_id * RANKS_PER_CLASS + ranks + (TEST_IDS if split == "test" else 0))
-    images = Images(_rows(decoded.pixels, np.concatenate(places)), np.concatenate(labels), np.concatenate(ids))
+    images = Images(rows_of(decoded.pixels, np.concatenate(places)), np.concatenate(labels), np.concatenate(ids))
     for array in images:
         array.flags.writeable = False
     return images
@@ -65,15 +66,11 @@ def _ranks(dataset: Dataset, class_id: int, count: int) -> np.ndarray:
     ranks = np.arange(count if dataset.per_class is None else min(count, dataset.per_class), dtype=np.int64)
     held_out = ranks % _EVERY == _EVERY - 1
     kept: np.ndarray = {"fit": ranks[~held_out], "held_out": ranks[held_out]}.get(dataset.part, ranks)
+    if dataset.fraction is not None and dataset.part in ("whole", "fit"):
+        kept = kept[: max(1, round(dataset.fraction * len(kept)))]
     rule = f"class {class_id} has {len(ranks)} images, too few for the part {dataset.part!r}, which holds out every tenth"
     require(len(kept) > 0, dataset, "per_class", rule, f"Use at least {_EVERY} images a class.")
     return kept
-
-
-def _rows(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
-    first, contiguous = int(places[0]), bool(np.all(np.diff(places) == 1))
-    rows: np.ndarray = pixels[first : first + len(places)] if contiguous else np.asarray(pixels)[places]
-    return rows
 
 
 def _listed(ids: list[int]) -> str:

@@ -16,6 +16,7 @@ from contrast.data.cache_folder import cache_folder
 from contrast.data.class_folders import class_folder_files, read_class_folders
 from contrast.data.dataset import Dataset
 from contrast.data.parquet import parquet_files, read_parquet
+from contrast.data.png import decode
 from contrast.data.torchvision_files import download, downloadable, read_torchvision, torchvision_files
 
 Split = Literal["train", "test"]
@@ -23,10 +24,17 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Found:
-    """Raw images of one split: their files, and `read() -> (pixels uint8 [N, C, H, W], labels int64 [N])`."""
+    """Raw images of one split: their files, and `read() -> (pixels uint8 [N, C, H, W], labels int64 [N])`.
+
+    `content`: the images [N, ...] whose hashes rank the samples, where these are not the pixels themselves: of images made
+    from others, those others, so that a sample keeps its id. `state`: what else than the files' sizes and times says whether
+    the images are still the same.
+    """
 
     files: tuple[Path, ...]
     read: Callable[[], tuple[np.ndarray, np.ndarray]]
+    content: Callable[[], np.ndarray] | None = None
+    state: str = ""
 
 
 def find(dataset: Dataset, root: Path | None, split: Split) -> Found:
@@ -58,11 +66,11 @@ def find(dataset: Dataset, root: Path | None, split: Split) -> Found:
 
 def _look(dataset: Dataset, home: Path, split: Split) -> Found | None:
     if files := parquet_files(home / dataset.name, split):
-        return Found(files, partial(read_parquet, files, dataset.shape))
+        return Found(files, partial(read_parquet, files, partial(decode, shape=dataset.shape), dataset.shape))
     if torchvision_files(home, dataset.name):
         return _torchvision(dataset, home, split)
     if files := class_folder_files(home / dataset.name / split):
-        return Found(files, partial(read_class_folders, files, dataset.shape))
+        return Found(files, partial(read_class_folders, files, partial(decode, shape=dataset.shape), dataset.shape))
     return None
 
 

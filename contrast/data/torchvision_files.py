@@ -18,46 +18,69 @@ import numpy as np
 
 from contrast.component import UserError
 
-_CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST"}
-_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", "mnist": "MNIST/raw"}
+_CLASSES = {
+    **{"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion-mnist": "FashionMNIST"},
+    **{"svhn": "SVHN", "stl10": "STL10", "stl10-unlabeled": "STL10"},
+}
+_FILES = {
+    **{"cifar10": "cifar-10-batches-py/*", "cifar100": "cifar-100-python/*", "mnist": "MNIST/raw/*"},
+    **{"fashion-mnist": "FashionMNIST/raw/*", "svhn": "*_32x32.mat", "stl10": "stl10_binary/*", "stl10-unlabeled": "stl10_binary/*"},
+}
+_BY_SPLIT = ("svhn", "stl10", "stl10-unlabeled")  # torchvision takes `split`, and not `train`, and calls the labels so
 _PATIENCE = 4.0  # seconds until a silent server counts as no network
 _STALLED = 30.0  # seconds without a byte that end a download
 
 
 def torchvision_files(root: Path, name: str) -> tuple[Path, ...]:
     """The files of data set `name` in torchvision's layout under `root`, sorted; none where torchvision does not know it."""
-    if name not in _FOLDERS:
+    if name not in _FILES:
         return ()
-    return tuple(sorted(file for file in (root / _FOLDERS[name]).glob("*") if file.is_file()))
+    return tuple(sorted(file for file in root.glob(_FILES[name]) if file.is_file()))
 
 
 def read_torchvision(root: Path, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 [N, C, H, W] and labels int64 [N]. Raises `UserError` when a file is missing or torn."""
-    folder = root / _FOLDERS[name]
     try:
-        stored = _dataset(name)(str(root), train=split == "train")
+        if name not in _BY_SPLIT:
+            stored = _dataset(name)(str(root), train=split == "train")
+            return _channels_first(np.asarray(stored.data)), np.asarray(stored.targets, dtype=np.int64)
+        stored = _dataset(name)(str(root), split="unlabeled" if name == "stl10-unlabeled" else split)
     except (RuntimeError, OSError, ValueError, AssertionError) as error:
-        raise UserError(f"{folder}: is not whole ({error}). Remove it, so that it is downloaded again.") from error
-    pixels = np.asarray(stored.data)
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-    return pixels, np.asarray(stored.targets, dtype=np.int64)
+        raise UserError(f"{(root / _FILES[name]).parent}: is not whole ({error}). Remove it, so that it is downloaded again.") from error
+    labels = np.asarray(stored.labels).astype(np.int64)
+    return np.asarray(stored.data), np.zeros_like(labels) if name == "stl10-unlabeled" else labels
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
 
 
 def download(root: Path, name: str) -> None:
     """Download data set `name` into `root`. Raises OSError when there is no network or `root` cannot be written."""
     root.mkdir(parents=True, exist_ok=True)
     dataset = _dataset(name)
-    _reach(dataset.mirrors[0] if name == "mnist" else dataset.url)
+    _reach(_address(dataset, name))
     patience = socket.getdefaulttimeout()
     with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
         socket.setdefaulttimeout(_STALLED)
         try:
-            dataset(temporary, download=True)
+            for given in ({"split": "train"}, {"split": "test"}) if name in _BY_SPLIT else ({},):
+                dataset(temporary, download=True, **given)
         except (RuntimeError, http.client.HTTPException) as error:
             raise OSError(str(error)) from error
         finally:
             socket.setdefaulttimeout(patience)
-        _publish(Path(temporary) / _FOLDERS[name], root / _FOLDERS[name])
+        folder = Path(_FILES[name]).parent
+        parts = [folder] if folder.name else [file.relative_to(temporary) for file in Path(temporary).glob(_FILES[name])]
+        for part in parts:
+            _publish(Path(temporary) / part, root / part)
+
+
+def _address(dataset: Any, name: str) -> str:  # noqa: ANN401 (torchvision is untyped)
+    """Where the download begins."""
+    if name == "svhn":
+        return str(dataset.split_list["train"][0])
+    return str(dataset.mirrors[0] if name in ("mnist", "fashion-mnist") else dataset.url)
 
 
 def downloadable(name: str) -> bool:
@@ -76,7 +99,7 @@ def _publish(whole: Path, target: Path) -> None:
     try:
         whole.rename(target)
     except OSError:
-        if not target.is_dir():
+        if not target.exists():
             raise
         shutil.rmtree(whole)  # another process was first; torchvision verified its files too
 

@@ -1,5 +1,7 @@
 """Probes of frozen features against scikit-learn and brute force; the accuracy of a classifier against its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +86,8 @@ def test_knn_measure_removes_each_image_from_a_bank_that_holds_it(lab, blobs, tu
     expected = knn_accuracy(x, y, x, y, 5, ids=ids, bank_ids=ids)
     assert lab.run(KNN(stage, on=train, k=5))[0] == {"accuracy": pytest.approx(expected)}
     assert lab.run(KNN(stage, on=train, bank=train, k=5))[0] == {"accuracy": pytest.approx(expected)}
+    # A fraction is of the same split; these blobs have no fraction to them, so it is all of them again.
+    assert lab.run(KNN(stage, on=train, bank=replace(train, fraction=0.5), k=5))[0] == {"accuracy": pytest.approx(expected)}
     kept = (ids % (1 << 24)) < 36
     expected = knn_accuracy(x[kept], y[kept], x, y, 5, ids=ids[kept], bank_ids=ids)
     assert lab.run(KNN(stage, on=fit, bank=train, k=5))[0] == {"accuracy": pytest.approx(expected)}

@@ -16,6 +16,7 @@ from contrast import augmentations
 from contrast.augmentations import (
     Augment,
     AutoAugment,
+    BitsBeside,
     ColorJitter,
     CropFlip,
     CropViews,
@@ -46,7 +47,7 @@ RECIPES: list[Augment] = [
     *(recipes.autoaugment(), recipes.randaugment(), recipes.simaugment(warp=0.5), recipes.stacked_randaugment(3, warp=0.5)),
     *(recipes.crop4_flip(24), recipes.crop4_flip(24, cutout=8), Augment((Resize(26), RandomRotation(), RandomCrop(24, 0)), 1)),
 ]
-OTHERS: list[Views] = [SimCLRViews(), SimCLRViews(3), CropFlip(), CropViews(), Plain()]
+OTHERS: list[Views] = [SimCLRViews(), SimCLRViews(3), CropFlip(), CropViews(), BitsBeside(CropViews(), 0), Plain()]
 VIEWS: list[Views] = [*OTHERS, *RECIPES, *(Augment((operation,), 2) for operation in OPERATIONS)]
 EVERY: list[Component] = [*VIEWS, *OPERATIONS]
 

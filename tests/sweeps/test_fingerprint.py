@@ -73,6 +73,7 @@ from contrast import (
 from contrast.augmentations import (
     Augment,
     AutoAugment,
+    BitsBeside,
     ColorJitter,
     Cutout,
     GaussianBlur,
@@ -84,6 +85,18 @@ from contrast.augmentations import (
     RandomRotation,
     Resize,
     SparseWarp,
+)
+from contrast.data import (
+    STL10,
+    SVHN,
+    DigitsOnImages,
+    FashionMNIST,
+    ImageFolder,
+    ImageNet,
+    MultiDigits,
+    RandomBits,
+    STL10Unlabeled,
+    TwoSizes,
 )
 from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
 from contrast.heads import BatchNormHead, SupConHead
@@ -106,6 +119,8 @@ NET = Pretrain(
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
+    *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
+    *(MultiDigits(), TwoSizes(), DigitsOnImages(pool=4), RandomBits(bits=5), BitsBeside(CropViews(), 5)),
     *(CropFlip(), CropViews(), Plain(), SimCLRViews(), Augment((Grayscale(),)), AutoAugment(), ColorJitter(), Cutout(), GaussianBlur()),
     *(Grayscale(), HorizontalFlip(), RandAugment(), RandomCrop(), RandomResizedCrop(), RandomRotation(), Resize(272), SparseWarp()),
     *(ResNet18(), SmallResNet(), Classifier(), MLPHead()),

@@ -1,0 +1,82 @@
+"""A user's own images: class folders, or Parquet, of any size."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from contrast.component import UserError, require
+from contrast.data.class_folders import class_folder_files, read_class_folders
+from contrast.data.dataset import Dataset, Images
+from contrast.data.parquet import parquet_files, read_parquet
+from contrast.data.scaled import SUFFIXES, decode_scaled
+from contrast.data.select import select
+from contrast.data.source import Found, Split
+
+_ALSO = {"train": ("train",), "test": ("test", "val", "validation")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(Dataset):
+    """Colour images in `<root>/<images>/<split>/<class>/*`, split "train" and "test" or "val", scaled to `side` x `side`.
+
+    `images` names the folder under the data root; `count` (1 or above) is the number of classes, whose ids are their
+    folders' names where all are numbers, else their places in order of name. Files are PNG, JPEG, WebP or BMP, or
+    Parquet with columns image and label (`<split>-*.parquet`). The shorter side is scaled to `side` pixels (8 or above) and the
+    centre kept. `convert` takes grey, palette and CMYK images too. The normalisation is ImageNet's.
+    """
+
+    images: str
+    count: int
+    side: int = 224
+    convert: bool = False
+
+    mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        require(self.count >= 1, self, "count", "must be at least 1", "State the number of classes.")
+        super().__post_init__()
+        path = PurePosixPath(self.images)
+        inside = self.images != "" and not path.is_absolute() and ".." not in path.parts
+        require(inside, self, "images", "must name a folder under the data root", "Leave out a leading / and any '..'.")
+        require(self.side >= 8, self, "side", "must be at least 8 pixels", "Use 224, or 32 to 96 for small encoders.")
+
+    @property
+    def name(self) -> str:
+        """The folder and the size."""
+        return f"{self.images.strip('/').replace('/', '-')}-{self.side}"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Three channels, `side` x `side`."""
+        return 3, self.side, self.side
+
+    @property
+    def class_count(self) -> int:
+        """`count`."""
+        return self.count
+
+    def load(self, root: Path | None) -> Images:
+        """The selected images; see `Dataset.load`."""
+        return select(self, root, _find)
+
+
+def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
+    assert isinstance(dataset, ImageFolder)
+    return find_scaled(dataset.images, dataset.side, dataset.convert, root, split)
+
+
+def find_scaled(images: str, side: int, convert: bool, root: Path | None, split: Split) -> Found:
+    """The raw images in folder `images` under `root`; raises `UserError` that names every place that was tried."""
+    if root is None or not root.is_dir():
+        given = "is not set" if root is None else f"= {str(root)!r}"
+        raise UserError(f"data {given}: must be the folder that holds {images}/. Set CONTRAST_DATA or --data to it.")
+    home, decode, shape = root / images, partial(decode_scaled, side=side, convert=convert), (3, side, side)
+    for name in _ALSO[split]:
+        if files := parquet_files(home, name):
+            return Found(files, partial(read_parquet, files, decode, shape))
+        if files := class_folder_files(home / name, SUFFIXES):
+            return Found(files, partial(read_class_folders, files, decode, shape))
+    tried = "; ".join(f"{home / name}/<class>/*, {home / name}-*.parquet" for name in _ALSO[split])
+    raise UserError(f"data = {str(root)!r}: the {split} images must be in one of the places tried, and are in none: {tried}.")

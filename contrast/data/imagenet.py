@@ -1,0 +1,48 @@
+"""ImageNet (ILSVRC 2012): 1,281,167 + 50,000 colour images in 1,000 classes (Russakovsky et al., 2015)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from contrast.component import require
+from contrast.data.dataset import Dataset, Images
+from contrast.data.image_folder import find_scaled
+from contrast.data.select import select
+from contrast.data.source import Found, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNet(Dataset):
+    """ImageNet in `<root>/imagenet/train` and `val`, one folder a synset (n01440764 ..) in whose order ids count, or Parquet.
+
+    Images are scaled to `side` pixels (8 or above) on the shorter side and cut to the centre, once, when the cache is built:
+    at 224 it takes 190 GB. The test split is the validation set.
+    """
+
+    side: int = 224
+
+    mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+    class_count: ClassVar[int] = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.side >= 8, self, "side", "must be at least 8 pixels", "Use 224, or 32 to 96 for small encoders.")
+
+    @property
+    def name(self) -> str:
+        """With the size."""
+        return f"imagenet-{self.side}"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Three channels, `side` x `side`."""
+        return 3, self.side, self.side
+
+    def load(self, root: Path | None) -> Images:
+        """The selected images; see `Dataset.load`."""
+        return select(self, root, _find)
+
+
+def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
+    return find_scaled("imagenet", dataset.shape[1], True, root, split)

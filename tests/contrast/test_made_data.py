@@ -1,0 +1,204 @@
+"""Data sets made from others: digits on a canvas, digits over images, random bits. The digits are scikit-learn's 8 x 8."""
+
+from hashlib import blake2b
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2.functional as peer
+from scipy import stats
+
+from contrast.augmentations import BitsBeside, CropViews, SimCLRViews
+from contrast.component import UserError
+from contrast.data import Digits, DigitsOnImages, MultiDigits, RandomBits, TwoSizes
+from contrast.data.derived import paste_
+from contrast.data.multi_digits import composition
+from contrast.data.random_bits import hashed_bits
+
+FEW = Digits(per_class=20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTRAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def colour(tmp_path, toy):
+    """Colour images of three classes, 60 of 6 x 6, and their root."""
+    return toy.dataset(classes=(0, 1, 2)), toy.parquet(tmp_path, *toy.images())
+
+
+def by_label(images):
+    return sorted(zip(images.labels.tolist(), [x.sum() for x in images.pixels.astype(int)], strict=True))
+
+
+@pytest.mark.parametrize("part", ["whole", "test"])
+@pytest.mark.parametrize("placement", ["random", "grid"])
+def test_one_digit_a_canvas_shows_each_digit_once_under_its_label(placement, part):
+    """The sum of its pixels is the digit's."""
+    made = MultiDigits(digits=1, placement=placement, of=FEW, side=32, part=part).load(None)
+    assert made.pixels.shape[1:] == (1, 32, 32)
+    assert by_label(made) == by_label(Digits(per_class=20, part=part).load(None))
+
+
+def test_on_a_grid_a_canvas_is_its_digits_and_all_cells_are_taken_when_there_are_as_many():
+    dataset, digits = MultiDigits(digits=16, placement="grid", of=FEW, side=32), FEW.load(None)
+    which, corners = composition(dataset, digits.ids)
+    assert {tuple(sorted(map(tuple, c // 8))) for c in corners} == {tuple((i, j) for i in range(4) for j in range(4))}
+    sums = sorted(digits.pixels[which].astype(int).sum((1, 2, 3, 4)))
+    assert sorted(dataset.load(None).pixels.astype(int).sum((1, 2, 3))) == sums
+
+
+def test_places_are_uniform_in_the_canvas_and_digits_drawn_alike():
+    dataset, ids = MultiDigits(digits=4, of=FEW, side=32), np.arange(3_000)
+    which, corners = composition(dataset, ids)
+    assert stats.chisquare(np.bincount(corners.ravel(), minlength=25)).pvalue > 1e-3
+    assert stats.kstest(which[:, 1:].ravel() / 3_000, "uniform").pvalue > 1e-3
+    assert (which[:, 0] == ids).all()
+
+
+def test_a_canvas_follows_from_seed_and_digit_alone():
+    some = [MultiDigits(of=FEW, side=32, seed=seed) for seed in (0, 0, 1)]
+    one, again, other = (composition(dataset, FEW.load(None).ids) for dataset in some)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not np.array_equal(one[1], other[1])
+    part = MultiDigits(of=FEW, side=32, classes=(3, 1)).load(None)
+    whole = MultiDigits(of=FEW, side=32).load(None)
+    place = np.searchsorted(whole.ids, part.ids)
+    assert np.array_equal(whole.pixels[place], part.pixels)
+
+
+def test_blending_takes_the_larger_value_or_the_clipped_sum():
+    stamps, corners = np.full((1, 1, 2, 2), 200, np.uint8), np.array([[1, 1]])
+    canvas = np.full((1, 1, 4, 4), 100, np.uint8)
+    paste_(canvas, stamps, corners)
+    once = canvas.copy()
+    paste_(canvas, stamps, corners)
+    assert np.array_equal(canvas, once)
+    assert once.sum() == 12 * 100 + 4 * 200
+    paste_(canvas, stamps, corners, add=True)
+    assert canvas[0, 0, 1, 1] == 255
+    assert canvas[0, 0, 0, 0] == 100
+
+
+def test_both_digits_of_two_sizes_are_the_larger_of_each_alone():
+    """Canvases of one id belong together; the labels differ, so the order does."""
+    both, first, second = (TwoSizes(second=20, first=8, shown=shown, of=FEW, side=32).load(None) for shown in ("both", "first", "second"))
+    alone = {x.tobytes() for x in first.pixels}
+    assert len(alone) == len(first.pixels)
+    found = 0
+    for canvas, label in zip(both.pixels, both.labels, strict=True):
+        one = [x for x, y in zip(first.pixels, first.labels, strict=True) if y == label and (x <= canvas).all()]
+        two = [x for x in second.pixels if (x <= canvas).all()]
+        found += any(np.array_equal(np.maximum(a, b), canvas) for a in one for b in two)
+    assert found == len(both.pixels)
+    assert np.array_equal(np.bincount(first.labels), np.bincount(both.labels))
+
+
+def test_a_digit_of_its_own_size_is_itself_and_others_are_torchvisions_bilinear():
+    same, large = (TwoSizes(first=size, second=8, shown="first", of=FEW, side=16).load(None) for size in (8, 16))
+    assert by_label(same) == by_label(FEW.load(None))
+    digits = torch.from_numpy(np.array(FEW.load(None).pixels))
+    wanted = peer.resize(digits.float(), [16, 16], antialias=True).round()
+    assert sorted(large.pixels.astype(int).sum((1, 2, 3)).tolist()) == sorted(wanted.sum((1, 2, 3)).int().tolist())
+
+
+def test_a_digit_covers_nine_places_and_the_rest_of_the_image_stays(colour):
+    of, root = colour
+    made = DigitsOnImages(pool=4, of=of, digits=FEW, side=32).load(root)
+    images = of.load(root)
+    wanted = peer.resize(torch.from_numpy(np.array(images.pixels)).float(), [32, 32], antialias=True).round().numpy()
+    assert np.array_equal(made.ids, images.ids)
+    assert np.array_equal(made.labels, images.labels)
+    assert (made.pixels >= wanted).all()
+    outside = np.ones((32, 32), bool)
+    for down in (4, 14, 24):
+        for right in (4, 14, 24):
+            outside[down : down + 4, right : right + 4] = False
+    assert np.array_equal(made.pixels[..., outside], wanted[..., outside])
+    covered = made.pixels.astype(int)[..., ~outside].sum() - wanted[..., ~outside].sum()
+    assert covered > 0
+
+
+def test_the_digits_of_a_pool_are_as_many_as_it_says_and_labels_follow_what_is_probed(colour):
+    of, root = colour
+    with pytest.raises(UserError, match=r"DigitsOnImages.classes = None: class .* which have only"):
+        DigitsOnImages(pool=3, probed="digit", of=of, digits=FEW, side=32).load(root)
+    all_of_them = DigitsOnImages(pool=200, probed="digit", of=of, digits=FEW, side=32, classes=(1, 7)).load(root)
+    assert set(all_of_them.labels) == {0, 1}
+    assert len(all_of_them.ids) < 60
+    with pytest.raises(UserError, match=r"DigitsOnImages.pool = 500: must be at most 200, the training digits of digits"):
+        DigitsOnImages(pool=500, of=of, digits=FEW).load(root)
+
+
+def test_without_bits_the_data_set_is_the_one_it_is_made_of():
+    plain, none = FEW.load(None), RandomBits(bits=0, of=FEW).load(None)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, none, strict=True))
+
+
+def test_bits_are_a_hash_of_the_image_and_samples_keep_their_ids():
+    plain, made = FEW.load(None), RandomBits(bits=5, of=FEW).load(None)
+    assert np.array_equal(made.pixels[:, :1], plain.pixels)
+    assert np.array_equal(made.ids, plain.ids)
+    assert np.array_equal(made.labels, plain.labels)
+    for image, channels in zip(plain.pixels, made.pixels[:, 1:], strict=True):
+        number = int.from_bytes(blake2b(image.tobytes(), digest_size=8, key=b"random bits").digest(), "little") % 2**5
+        assert [channel[0, 0] // 255 for channel in channels] == [number >> i & 1 for i in range(5)]
+        assert (channels == channels[:, :1, :1]).all()
+    assert set(np.unique(made.pixels[:, 1:])) == {0, 255}
+
+
+def test_bits_are_uniform_and_make_no_more_patterns_than_they_can():
+    pixels = np.random.default_rng(0).integers(0, 256, (4_000, 1, 4, 4), dtype=np.uint8)
+    for bits in (1, 3, 6):
+        numbers = hashed_bits(pixels, bits) @ (1 << np.arange(bits))
+        assert len(np.unique(numbers)) <= 2**bits
+        assert stats.chisquare(np.bincount(numbers, minlength=2**bits)).pvalue > 1e-3
+    assert len(np.unique(hashed_bits(pixels, 32) @ (1 << np.arange(32)))) == 4_000
+
+
+@pytest.mark.parametrize("of", [CropViews(), SimCLRViews(3)], ids=repr)
+def test_views_leave_the_bits_as_they_are_and_without_bits_are_the_usual_ones(of):
+    made = RandomBits(bits=4, of=FEW).load(None)
+    x, ids = torch.from_numpy(np.array(made.pixels[:50])).float() / 255, made.ids[:50]
+    views = BitsBeside(of, 4)(x, ids, seed=0, epoch=1)
+    assert torch.equal(views[:, :, :1], of(x[:, :1], ids, seed=0, epoch=1))
+    assert torch.equal(views[:, :, 1:], x[:, None, 1:].expand(-1, of.count, -1, -1, -1))
+    assert torch.equal(BitsBeside(of, 0)(x[:, :1], ids, 0, 1), of(x[:, :1], ids, 0, 1))
+
+
+def test_bits_that_the_images_lack_are_refused():
+    with pytest.raises(UserError, match=r"BitsBeside.bits = 3: must be below the images' 3 channels"):
+        BitsBeside(CropViews(), 3)(torch.rand(2, 3, 8, 8), np.arange(2), 0, 1)
+
+
+def test_networks_see_bits_as_nought_and_one():
+    dataset = RandomBits(bits=2, of=FEW)
+    assert dataset.mean == (*FEW.mean, 0.0, 0.0)
+    assert dataset.std == (*FEW.std, 1.0, 1.0)
+    assert dataset.shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: MultiDigits(digits=0), "MultiDigits.digits = 0"),
+        (lambda: MultiDigits(digits=17, placement="grid"), "MultiDigits.digits = 17: must be at most 16"),
+        (lambda: MultiDigits(side=20), "MultiDigits.side = 20"),
+        (lambda: MultiDigits(of=Digits(part="fit")), "MultiDigits.of .*must be whole"),
+        (lambda: MultiDigits(of=RandomBits(bits=2)), "MultiDigits.of .*square grey"),
+        (lambda: TwoSizes(second=113), "TwoSizes.second = 113"),
+        (lambda: TwoSizes(shown="none"), "TwoSizes.shown = 'none'"),
+        (lambda: DigitsOnImages(pool=0), "DigitsOnImages.pool = 0"),
+        (lambda: DigitsOnImages(pool=4, side=4), "DigitsOnImages.side = 4"),
+        (lambda: RandomBits(bits=33), "RandomBits.bits = 33"),
+        (lambda: RandomBits(bits=3, of=Digits(fraction=0.5)), "RandomBits.of .*must be whole"),
+        (lambda: BitsBeside(CropViews(), -1), "BitsBeside.bits = -1"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_field(make, field):
+    with pytest.raises(UserError, match=field):
+        make()
