@@ -26,7 +26,10 @@ STOPPED = "stopped"  # a replicate that was given up because another seed of its
 
 @dataclass
 class Replicate:
-    """A candidate at one seed in one phase: stages by key, their fingerprints, and the metrics of those that are done."""
+    """A candidate at one seed in one phase: stages by key, their fingerprints, and the metrics of those that are done.
+
+    `needs`: by the fingerprint of every stage in it, however deep, those of the stages that it needs at once.
+    """
 
     seed: int
     phase: Phase
@@ -35,6 +38,7 @@ class Replicate:
     state: str = OPEN
     metrics: Metrics = field(default_factory=dict)
     reason: str = ""
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,6 +94,11 @@ class Saved:
     raced: bool = False
     audited: bool = False
 
+    def needs(self, seed: int, phase: Phase) -> dict[str, tuple[str, ...]]:
+        """What a replicate said that its stages need; nothing in a file of an older version."""
+        found: dict[str, list[str]] = next((r.get("needs", {}) for r in self.replicates if (r["seed"], r["phase"]) == (seed, phase)), {})
+        return {identity: tuple(needs) for identity, needs in found.items()}
+
     def refuse_drift(self, sweep: str, replicate: Replicate) -> None:
         """Raise `UserError` when the same knobs give other stages than when they were drawn; new keys are welcome."""
         at = (replicate.seed, replicate.phase)
@@ -111,14 +120,24 @@ class CandidateFiles:
 
     def read(self) -> dict[int, Saved]:
         """All saved candidates by number."""
-        return {saved.number: saved for saved in map(_read, sorted(self.folder.glob("*.json")))}
+        return {saved.number: saved for saved in map(read_candidate, sorted(self.folder.glob("*.json")))}
+
+    def write_across(self, stages: dict[str, str], needs: dict[str, tuple[str, ...]]) -> None:
+        """Write down what compares all replicates: fingerprints by key, and by fingerprint what each stage needs."""
+        self.check()
+        text = sealed("across", {"stages": stages, "needs": needs})
+        path = self.folder.with_name("across.json")
+        if not path.exists() or path.read_bytes() != text.encode():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text)
 
     def write(self, candidate: Candidate) -> None:
         """Replace the file of one candidate."""
         self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         replicates = [
-            {"seed": r.seed, "phase": r.phase, "state": r.state, "stages": r.fingerprints, "metrics": r.metrics, "reason": r.reason}
+            {"seed": r.seed, "phase": r.phase, "state": r.state, "stages": r.fingerprints, "needs": r.needs}
+            | {"metrics": r.metrics, "reason": r.reason}
             for r in candidate.replicates
         ]
         saved = Saved(
@@ -147,8 +166,12 @@ class Unwritten(CandidateFiles):
     def write(self, candidate: Candidate) -> None:
         """Nothing."""
 
+    def write_across(self, stages: dict[str, str], needs: dict[str, tuple[str, ...]]) -> None:
+        """Nothing."""
 
-def _read(path: Path) -> Saved:
+
+def read_candidate(path: Path) -> Saved:
+    """What the file of a candidate says; raises `UserError` about one that cannot be read, or is not as it was written."""
     cure = "Delete it; its stages are kept and it is drawn again."
     try:
         saved = Saved(**unsealed("candidate", path.read_text(encoding="utf-8")))

@@ -165,7 +165,7 @@ class Controller:
     def _settle(self, job: Job, record: Record, whence: str) -> None:
         self.graph.settle(job, record)
         kind = "committed" if job.state == HELD else "diverged"
-        text = f"{type(job.stage).__name__} {job.fingerprint[:8]} {kind}{whence} {numbers(record.results)}"
+        text = f"{_name(job)} {kind}{whence} {numbers(record.results)}"
         self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
             self.population.settled(who)
@@ -242,7 +242,7 @@ class Controller:
         if isinstance(found, Record):
             self._elsewhere(job, found)
         elif found is not None:
-            text = f"{type(job.stage).__name__} {job.fingerprint[:8]} is in progress in {found}; waiting for it"
+            text = f"{_name(job)} is in progress in {found}; waiting for it"
             self.emit(Event("abroad", text, None, job.fingerprint))
         return found is None
 
@@ -286,6 +286,9 @@ class Controller:
 
     def _exception(self, stage: Stage, text: str) -> None:
         job = self.graph.jobs[self.graph.identity(stage)]
+        lost = [need for need in self.graph.below(job) if need is not job and self.graph.lost(need)]
+        if lost:
+            return self._retry(job, f"found {', '.join(_name(need) for need in lost)} removed from the store, which is made again")
         job.exceptions += 1
         last_line = _last_line(text)
         if self._ended == len(self._early_failures) < 3:
@@ -316,7 +319,7 @@ class Controller:
             self._end(SweepFailed(f"{job.unbegun} workers in a row were lost before they began {name}: {text}. {cure}"))
 
     def _retry(self, job: Job, why: str) -> None:
-        self.emit(Event("retry", f"{type(job.stage).__name__} {job.fingerprint[:8]} {why}", None, job.fingerprint))
+        self.emit(Event("retry", f"{_name(job)} {why}", None, job.fingerprint))
 
     def _end(self, error: Exception) -> None:
         """Wind down; the first reason is the one that is told."""
@@ -324,10 +327,13 @@ class Controller:
 
     def _fail(self, job: Job, text: str) -> None:
         self.graph.fail(job, text)
-        name = f"{type(job.stage).__name__} {job.fingerprint[:8]}"
-        self.emit(Event("failed", f"{name} failed: {_last_line(text)}", None, job.fingerprint))
+        self.emit(Event("failed", f"{_name(job)} failed: {_last_line(text)}", None, job.fingerprint))
         for who in sorted(job.wanted):
             self.population.settled(who)
+
+
+def _name(job: Job) -> str:
+    return f"{type(job.stage).__name__} {job.fingerprint[:8]}"
 
 
 def _line(stage: Stage, epoch: int, metrics: Metrics) -> str:

@@ -67,8 +67,17 @@ class Finals:
             for stage in self.across.values():
                 graph.want(stage, ACROSS)
             self._compared = "wanted"
+            self.write()
         if self._compared == "wanted" and all(map(self._over, self.across.values())):
             self._compared = "done"
+
+    def write(self) -> None:
+        """Write down what compares all replicates, once it is wanted and files may be written."""
+        if self.across and self.population.writes:
+            graph = self.population.graph
+            jobs = [graph.job(one) for stage in self.across.values() for one in (stage, *all_stages(stage))]
+            stages = {key: graph.identity(stage) for key, stage in self.across.items()}
+            self.population.files.write_across(stages, {job.fingerprint: job.needs for job in jobs})
 
     def _over(self, stage: Stage) -> bool:
         """Whether a stage is held, or never will be."""

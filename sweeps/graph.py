@@ -130,6 +130,14 @@ class Graph:
         job.state = WAITING
         self.changed[job.fingerprint] = None
 
+    def lost(self, job: Job) -> bool:
+        """Whether a held job's record is not in the store any more, removed under us; then the job waits to be done again."""
+        if job.state != HELD or self.store.stands(job.stage, job.fingerprint):
+            return False
+        job.state = WAITING
+        self.changed[job.fingerprint] = None
+        return True
+
     def release(self, who: Want) -> None:
         """`who` wants nothing any more; whoever runs what nobody wants now hears it at the next report."""
         for identity in self._wants.pop(who, ()):

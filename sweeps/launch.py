@@ -24,6 +24,7 @@ from sweeps.candidate import CandidateFiles
 from sweeps.claims import Claims
 from sweeps.control import Control
 from sweeps.controller import Controller
+from sweeps.declared import write_declared
 from sweeps.display import Display
 from sweeps.ending import INTERRUPTED
 from sweeps.engines.worker import Place
@@ -97,6 +98,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
         with display:
             files = CandidateFiles(options.root, sweep.name, lock.check)
             population = Population(sweep, store, files, searching=searching, check=check, emit=emit)
+            write_declared(sweep, options.root)
             display.watch(population)
             engine = _engine(options, built, display, idle=population.nothing_left)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)

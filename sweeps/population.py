@@ -25,7 +25,10 @@ Check = Callable[[dict[str, Stage], Phase], None]
 
 
 class Population:
-    """All candidates of one sweep and the graph of what they want. `check(stages, phase)` raises `UserError` for stages that cannot run."""
+    """All candidates of one sweep and the graph of what they want. `check(stages, phase)` raises `UserError` for stages that cannot run.
+
+    `writes`: whether files may be written yet, which is when all candidates of earlier launches are taken up again.
+    """
 
     def __init__(
         self, sweep: Sweep, store: Store, files: CandidateFiles, *, searching: bool, check: Check, emit: Callable[[Event], None]
@@ -38,7 +41,7 @@ class Population:
         self.candidates: dict[int, Candidate] = {}
         self.pilots, self.finals = Pilots(self), Finals(self)
         self._before: dict[int, Saved] = {}
-        self._adopted = False
+        self.writes = False
         self.arms = sweep.arm_list
         arms = len(self.arms)
         self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
@@ -50,12 +53,13 @@ class Population:
                 self._readopt(saved)
         self.advance()
         # Only now: a launch that is refused, or killed here, leaves the files as they were.
-        self._adopted = True
+        self.writes = True
         for candidate in self.candidates.values():
             self._write(candidate)
+        self.finals.write()
 
     def _write(self, candidate: Candidate) -> None:
-        if self._adopted:
+        if self.writes:
             self.files.write(candidate)
 
     @property
@@ -150,7 +154,7 @@ class Population:
             candidate.state, candidate.reason = state.PRUNED, saved.reason
             candidate.intermediate = {int(step): value for step, value in saved.intermediate.items()}
             for replicate in candidate.replicates:
-                replicate.state = state.PRUNED
+                replicate.state, replicate.needs = state.PRUNED, saved.needs(replicate.seed, replicate.phase)
         else:
             self._start(candidate, candidate.replicates)
 
@@ -183,7 +187,9 @@ class Population:
             who = (candidate.number, replicate.phase, replicate.seed)
             for stage in replicate.stages.values():
                 self.graph.want(stage, who)
-            for job in self.closure(replicate):
+            jobs = self.closure(replicate)
+            replicate.needs = {job.fingerprint: job.needs for job in jobs}
+            for job in jobs:
                 if job.curve:
                     self.pilots.watch(who, job)
         self._write(candidate)

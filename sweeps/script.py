@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,11 +14,13 @@ from rich.console import Console
 
 from contrast.component import UserError
 from contrast.stage import Stage
+from sweeps import store_commands
 from sweeps.calling import call
 from sweeps.controller import SweepFailed
 from sweeps.disk import full, refusal
 from sweeps.ending import INTERRUPTED, tell
 from sweeps.resources import Resources
+from sweeps.store_commands import ROOT, AsJson, Root, terminal
 from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _known: dict[str, Declared] = {}
 
 Name = Annotated[str, typer.Argument(help="The sweep: a name that `list` shows.")]
 Preset = Annotated[str | None, typer.Option(help="The scale of the sweep: smoke, mini or paper; mini if left out.")]
-Root = Annotated[Path, typer.Option(help="Folder of store, candidates, MLflow and reports.")]
 Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder of the images.")]
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
@@ -42,8 +41,13 @@ Slots = Annotated[int | None, typer.Option(help="Units at once; if not given, 2 
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 Grow = Annotated[bool, typer.Option("--grow", help="The cluster starts nodes for units that wait: wait for what no node has yet.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ROOT = Path("runs")
+
+
+app.command()(store_commands.show)
+app.command()(store_commands.logs)
+app.command("diff")(store_commands.compare)
+app.command("forget")(store_commands.remove)
+app.command("gc")(store_commands.collect)
 
 
 def main(sweep: Declared, argv: list[str] | None = None, *, resources: Needed = None) -> None:
@@ -84,7 +88,7 @@ def serve(known: dict[str, Declared], argv: list[str] | None = None, resources: 
 @app.command("list")
 def list_sweeps() -> None:
     """The sweeps there are, with the question each asks."""
-    console = _console()
+    console = terminal()
     for name, declared in _known.items():
         question = declared.question if isinstance(declared, Sweep) else (sys.modules[declared.__module__].__doc__ or "")
         console.print(f"[bold]{name}[/bold]  {question.strip().splitlines()[0] if question.strip() else ''}", highlight=False)
@@ -105,7 +109,7 @@ def plan(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = 
     if as_json:
         print(json.dumps(found.as_json(), indent=1))
     else:
-        _console().print(plan_table(sweep, found))
+        terminal().print(plan_table(sweep, found))
 
 
 @app.command()
@@ -130,7 +134,7 @@ def run(
     sweep = _find(name, preset, trials, seeds)
     if slots is not None and slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
-    console = _console()
+    console = terminal()
     options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()), context.obj, grow)
     try:
         outcome = launch(sweep, options, console)
@@ -170,7 +174,7 @@ def _ask(name: str, preset: str | None, root: Path, wish: "Wish", what: str) -> 
     from sweeps.control import ask
 
     owner = ask(root / "sweeps" / _find(name, preset, None, None).name, wish)
-    _console().print(f"asked the driver (pid {owner.pid} on {owner.host}) {what}; its own lines say when it does", highlight=False)
+    terminal().print(f"asked the driver (pid {owner.pid} on {owner.host}) {what}; its own lines say when it does", highlight=False)
 
 
 @app.command()
@@ -186,7 +190,7 @@ def one(
     """Run a single point in this process, in the search phase, and print its results."""
     from sweeps.one import run_one
 
-    run_one(_find(name, preset, None, None), arm, knobs or [], seed, root, data, _console())
+    run_one(_find(name, preset, None, None), arm, knobs or [], seed, root, data, terminal())
 
 
 @app.command()
@@ -200,7 +204,7 @@ def status(
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        _console().print(status_table(found))
+        terminal().print(status_table(found))
 
 
 @app.command()
@@ -213,47 +217,7 @@ def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials 
     if not (root / "store").is_dir():
         raise UserError(f"--root = {str(root)!r}: has no store, so there is nothing to report. Name the --root of a run.")
     population = adopted(sweep, root)
-    print_summary(population, write_report(population, root), root, None, _console())
-
-
-@app.command()
-def show(fingerprint: Annotated[str, typer.Argument(help="A stage's fingerprint, or the first digits of it.")], root: Root = ROOT) -> None:
-    """The record of a stage: what it is, how it was made, what came out."""
-    from sweeps.store import read_record
-
-    folder = _stage_folder(root, fingerprint)
-    record = read_record(folder / "record.json") if (folder / "record.json").exists() else None
-    if record is None:
-        raise UserError(f"{fingerprint}: has no finished record in {str(root)!r}. `logs {fingerprint}` shows how far it came.")
-    print(json.dumps(asdict(record), indent=1))
-
-
-@app.command()
-def logs(fingerprint: Annotated[str, typer.Argument(help="A stage's fingerprint, or the first digits of it.")], root: Root = ROOT) -> None:
-    """The logs of a stage's attempts, oldest first."""
-    for log in sorted(_stage_folder(root, fingerprint).glob("*/log.txt")):
-        print(f"== {log}")
-        print(log.read_text(encoding="utf-8", errors="replace"), end="")
-
-
-def _console() -> Console:
-    """The terminal, or wide lines where there is none to be as wide as."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
-def _stage_folder(root: Path, fingerprint: str) -> Path:
-    from sweeps.store import Store
-
-    store = Store(root)
-    store.check_format()
-    found = store.find(fingerprint)
-    if not found and not re.fullmatch("[0-9a-f]{1,64}", fingerprint):
-        raise UserError(f"{fingerprint}: is no fingerprint. Give its first digits, 0-9 and a-f, as records and the report show it.")
-    if len(found) != 1:
-        which = ", ".join(path.name for path in found[:5]) or "none"
-        raise UserError(f"{fingerprint}: names {len(found)} stages in {str(root)!r} ({which}). Give more digits, or another --root.")
-    return found[0]
+    print_summary(population, write_report(population, root), root, None, terminal())
 
 
 def _find(name: str, preset: str | None, trials: int | None, seeds: str | None) -> Sweep:

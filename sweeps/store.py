@@ -110,6 +110,12 @@ class Store:
             self._known[identity] = record
         return self._known[identity]
 
+    def stands(self, stage: Stage, identity: str) -> bool:
+        """Whether the record of a stage that was held is still there; one that somebody removed is forgotten here, too."""
+        if identity in self._known and not (self.folder(stage, identity) / "record.json").exists():
+            del self._known[identity]
+        return self.held(stage, identity) is not None
+
     def artefact(self, stage: Stage, identity: str) -> Artefact:
         """What a finished stage left; it must be held."""
         record = self.held(stage, identity)
@@ -138,7 +144,7 @@ class Store:
         folder = self.folder(stage, identity)
         attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
         attempt.mkdir(parents=True)
-        saved = sorted(((saved_epoch(old), old.name, old) for old in _attempts(folder) if old != attempt), reverse=True)
+        saved = sorted(((saved_epoch(old), old.name, old) for old in attempts(folder) if old != attempt), reverse=True)
         for epoch, _, old in saved:
             if epoch > 0 and _copied_state(old, attempt):
                 break
@@ -165,7 +171,7 @@ class Store:
             _sync(attempt / name)
         finished = time.time()
         folder = self.folder(stage, identity)
-        seconds = finished - started + sum(_seconds_saved(old) for old in _attempts(folder) if old != attempt)
+        seconds = finished - started + sum(_seconds_saved(old) for old in attempts(folder) if old != attempt)
         record = Record(
             identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
         )
@@ -198,14 +204,19 @@ class Store:
 
     def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
         """The longest curve that an attempt at an unfinished stage has saved."""
-        return max((read_curve(attempt) for attempt in _attempts(self.folder(stage, identity))), key=len, default=[])
+        return max((read_curve(attempt) for attempt in attempts(self.folder(stage, identity))), key=len, default=[])
 
     def span(self, stage: Stage, identity: str) -> tuple[float, float] | None:
         """When the first attempt at a stage began and when any last saved, in seconds since 1970; None before the first."""
-        attempts = _attempts(self.folder(stage, identity))
-        if not attempts:
+        found = attempts(self.folder(stage, identity))
+        if not found:
             return None
-        return min(map(_began, attempts)), max(path.stat().st_mtime for path in attempts)
+        return min(map(_began, found)), max(path.stat().st_mtime for path in found)
+
+    def folders(self) -> dict[str, Path]:
+        """The folder of every stage that was ever begun, by fingerprint."""
+        found = sorted((self.root / "store").glob("*/*"))
+        return {path.name: path for path in found if re.fullmatch("[0-9a-f]{32}", path.name) and path.is_dir()}
 
     def find(self, prefix: str) -> list[Path]:
         """The folders of stages whose fingerprint starts with `prefix`."""
@@ -263,7 +274,7 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _attempts(folder: Path) -> list[Path]:
+def attempts(folder: Path) -> list[Path]:
     """The attempts at a stage, oldest first."""
     named = re.compile("[0-9a-f]+-[0-9a-f]+")
     return sorted(path for path in folder.iterdir() if named.fullmatch(path.name) and path.is_dir()) if folder.is_dir() else []
@@ -282,9 +293,16 @@ def _seconds_saved(attempt: Path) -> float:
 
 def _remove_states(folder: Path) -> None:
     """Remove the training states of all attempts at a finished stage; one of them that still runs needs its own no more."""
-    for attempt in _attempts(folder):
+    for attempt in attempts(folder):
         with contextlib.suppress(OSError):  # the record stands, whatever lies there in a state's place
             (attempt / STATE).unlink(missing_ok=True)
+
+
+def remove_stage(folder: Path) -> None:
+    """Remove a stage and all its attempts; the record first, so that a kill on the way leaves a stage that is not finished."""
+    (folder / "record.json").unlink(missing_ok=True)
+    _sync(folder)
+    shutil.rmtree(folder)
 
 
 def _copied_state(old: Path, attempt: Path) -> bool:

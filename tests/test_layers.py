@@ -26,7 +26,7 @@ ONLY_IN = {
     "ray": {"sweeps/engines"},
     "mlflow": {"sweeps/mlflow_"},
     "sqlalchemy": {"sweeps/mlflow_"},
-    "typer": {"sweeps/script.py", "sweeps/__main__.py"},
+    "typer": {"sweeps/script.py", "sweeps/store_commands.py", "sweeps/__main__.py"},
 }
 
 

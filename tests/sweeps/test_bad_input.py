@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,8 +20,10 @@ from analysis import KNN, Accuracy
 from contrast import CIFAR100, SGD, CropViews, Dataset, Digits, Finetune, MLPHead, NTXent, Pretrain, SmallResNet
 from contrast.data import select
 from sweeps import Confirm, Sweep
+from sweeps.candidate import Saved
 from sweeps.catalog import CATALOG
 from sweeps.lock import Lock
+from sweeps.seal import sealed
 from tests.driver import REPOSITORY, command, files
 
 DIGITS = Digits(per_class=20)
@@ -109,6 +111,22 @@ def newer(root, data):
 
 def no_folder(root, data):
     (root / "file").write_text("not a folder")
+
+
+def needed(root, data):
+    """A stage of 2 KB that a candidate wants."""
+    folder = root / "store" / "Untrained" / ("0" * 32) / "1-a"
+    folder.mkdir(parents=True)
+    (folder / "arrays.npz").write_bytes(bytes(2000))
+    replicate = {"seed": 0, "phase": "search", "state": "open", "stages": {"a": "0" * 32}, "needs": {"0" * 32: []}, "metrics": {}}
+    saved = Saved(0, "", {}, {}, "open", None, 0, {}, "", [replicate | {"reason": ""}])
+    (root / "sweeps" / "asked" / "candidates").mkdir(parents=True)
+    (root / "sweeps" / "asked" / "candidates" / "00000.json").write_text(sealed("candidate", asdict(saved)))
+
+
+def torn_candidate(root, data):
+    needed(root, data)
+    (root / "sweeps" / "asked" / "candidates" / "00000.json").write_text("{")
 
 
 SMOKE = ("run", "quickstart", "--preset", "smoke", "--engine", "inline")
@@ -331,6 +349,23 @@ MISTAKES = [
         "a report of a root that is none",
         ("report", "quickstart", "--root", "ROOT/typo"),
         ("--root = ", "has no store", "Name the --root of a run"),
+    ),
+    Mistake("a quota that is no size", ("gc", "--quota", "20"), ("--quota = '20'", "is no size", "Write a number and B, KB, MB, GB or TB")),
+    Mistake(
+        "a quota smaller than what the sweeps need",
+        ("gc", "--quota", "1KB", "--yes"),
+        ("--quota = 1 KB", "need 2 KB of the store (asked 2 KB); nothing was removed", "Give a larger quota, or `forget` a sweep"),
+        prepare=needed,
+    ),
+    Mistake("the store of a root that is none", ("gc", "--quota", "1GB", "--root", "ROOT/typo"), ("--root = ", "has no store", "Name the")),
+    Mistake("a stage that is not there", ("forget", "00ff", "--yes"), ("00ff: names 0 stages", "and no sweep", "Give more digits")),
+    Mistake("a candidate that is not there", ("forget", "asked/3"), ("asked/3: there is no sweep 'asked'", "Sweeps there: none")),
+    Mistake("a comparison with nothing", ("diff", "00ff", "asked"), ("00ff: names 0 stages", "or the name of a sweep there")),
+    Mistake(
+        "a candidate that no file shows rightly",
+        ("gc", "--quota", "1TB", "--yes"),
+        ("candidates/00000.json: is not a candidate's file", "Delete it"),
+        prepare=torn_candidate,
     ),
     Mistake("a pattern for a stage", ("show", "**"), ("**", "is no fingerprint", "Give its first digits")),
     Mistake(
