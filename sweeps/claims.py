@@ -63,9 +63,10 @@ class Claims:
         self.sweep, self.token = lock.folder.name, lock.me.token
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._door():
-            for identity, claim in all_claims(root).items():
-                if claim.sweep == self.sweep and claim.token != self.token:  # of an earlier driver, which was killed
-                    (self.folder / identity).unlink()
+            for path in self.folder.glob("[!.]*"):
+                claim = read_claim(path)
+                if claim is None or living(root, claim) is None:  # of a driver that was killed
+                    path.unlink()
 
     def take(self, identity: str, needs: Iterable[str]) -> bool:
         """Claim a stage; False when another living driver works on it. A dead driver's claim is taken over."""
@@ -99,7 +100,7 @@ class Claims:
 
     @contextlib.contextmanager
     def _door(self) -> Iterator[None]:
-        with open(self.folder / "door", "a", encoding="utf-8") as door:
+        with open(self.folder / ".door", "a", encoding="utf-8") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
             yield
 
@@ -121,5 +122,5 @@ def read_claim(path: Path) -> Claim | None:
 
 def all_claims(root: Path) -> dict[str, Claim]:
     """The claims below a root by fingerprint, dead ones too."""
-    found = ((path.name, read_claim(path)) for path in sorted((root / "claims").glob("*")) if path.name != "door")
+    found = ((path.name, read_claim(path)) for path in sorted((root / "claims").glob("[!.]*")))
     return {name: claim for name, claim in found if claim is not None}

@@ -77,12 +77,15 @@ def test_a_claim_dies_with_its_lock(world):
         assert two.take(IDENTITY, [])
 
 
-def test_the_claims_of_a_killed_driver_are_cleared_by_the_next_one_of_its_sweep(world):
-    with locked(world) as first:
-        assert Claims(world.root, first).take(IDENTITY, [])
-    with locked(world) as again:
-        Claims(world.root, again)
-        assert not (world.root / "claims" / IDENTITY).exists()
+def test_the_claims_of_killed_drivers_are_cleared_by_the_next_driver(world):
+    with locked(world, "living") as other:
+        assert Claims(world.root, other).take("1" * 32, [])
+        with locked(world) as first:
+            assert Claims(world.root, first).take(IDENTITY, [])
+        (world.root / "claims" / ("2" * 32)).write_text("{")
+        with locked(world, "next") as again:
+            Claims(world.root, again)
+        assert sorted(path.name for path in (world.root / "claims").iterdir()) == [".door", "1" * 32]
 
 
 @pytest.mark.parametrize(("age", "alive"), [(1.0, True), (STALE + 5, False)])
@@ -234,7 +237,7 @@ def test_drivers_that_run_at_once_compute_every_epoch_once_and_find_what_each_wo
         drive(world, drivers, clock, turns)
         assert set(WORK.values()) == {1}
         together = [table(driver.controller.population) for driver in drivers]
-        assert not [path for path in (world.root / "claims").iterdir() if path.name != "door"]
+        assert not [path for path in (world.root / "claims").iterdir() if path.name != ".door"]
         close(drivers)
     assert together == alone()
 
