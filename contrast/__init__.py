@@ -59,6 +59,7 @@ from contrast.finetune import Finetune as Finetune
 from contrast.heads import BatchNormHead as BatchNormHead
 from contrast.heads import Classifier as Classifier
 from contrast.heads import MLPHead as MLPHead
+from contrast.heads import StageHeads as StageHeads
 from contrast.heads import SupConHead as SupConHead
 from contrast.losses import AlignmentUniformity as AlignmentUniformity
 from contrast.losses import BatchHardTriplet as BatchHardTriplet
@@ -68,6 +69,7 @@ from contrast.losses import DistanceWeightedTriplet as DistanceWeightedTriplet
 from contrast.losses import DrLIM as DrLIM
 from contrast.losses import GeneralizedContrastive as GeneralizedContrastive
 from contrast.losses import HardExampleTriplet as HardExampleTriplet
+from contrast.losses import Layerwise as Layerwise
 from contrast.losses import Loss as Loss
 from contrast.losses import MaxMargin as MaxMargin
 from contrast.losses import NPairs as NPairs
@@ -90,6 +92,7 @@ from contrast.optim import linear_scaling as linear_scaling
 from contrast.optim import sqrt_scaling as sqrt_scaling
 from contrast.penalties import ContrastiveInputGradient as ContrastiveInputGradient
 from contrast.penalties import InputGradient as InputGradient
+from contrast.penalties import LayerwiseInputGradient as LayerwiseInputGradient
 from contrast.pretrain import Pretrain as Pretrain
 from contrast.pretrain import Untrained as Untrained
 from contrast.stage import Diverged as Diverged

@@ -44,6 +44,24 @@ class Net(nn.Module):
         return out
 
 
+class LayerwiseNet(Net):
+    """A network whose top has a head for every stage of the encoder, by the stage's name (`StageHeads`).
+
+    Calling it gives the projections of all stages side by side, [N, stages * out]; `features(x)` is what it is in any `Net`.
+    """
+
+    top: nn.ModuleDict
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """z_1 to z_r: each stage's output pooled over the image, through its own head."""
+        h, projections = (x - self.mean) / self.std, []
+        for name, part in self.encoder.named_children():
+            h = part(h)
+            if name in self.top:
+                projections.append(self.top[name](h.mean((2, 3))))
+        return torch.cat(projections, 1)
+
+
 @dataclass(frozen=True)
 class Artefact:
     """What a finished stage left: its scalar results and, in its attempt folder, curve, arrays and weights."""

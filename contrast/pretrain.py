@@ -19,9 +19,11 @@ from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
+from contrast.heads.stage_heads import StageHeads
 from contrast.loop import Step, load_training_state, train_epoch, training_state
+from contrast.losses.layerwise import Layerwise
 from contrast.losses.loss import Loss
-from contrast.model import Artefact, Model, Net
+from contrast.model import Artefact, LayerwiseNet, Model, Net
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
@@ -70,6 +72,7 @@ class Pretrain(Stage):
             f"does not fit {type(self.loss).__name__}",
             "CrossEntropy takes Classifier(), contrastive losses MLPHead().",
         )
+        _require_layers(self)
         if self.penalty is not None:
             fits = self.penalty.accepts(self.loss)
             require(
@@ -119,13 +122,27 @@ class Pretrain(Stage):
             yield metrics
         workspace.keep_weights(net.state_dict())
         with torch.no_grad():
-            width = net.eval().top(torch.zeros(1, self.encoder.width, device=workspace.device)).shape[1]
+            width = net.eval()(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
         return {"loss": metrics["loss"], **self.loss.constants(width)}
 
     def model(self, workspace: Workspace) -> Model:
         """Encoder with its head: `net(x)` is the projection z, or the pretraining classes' logits."""
         artefact = workspace.of(self)
         return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+
+
+def _require_layers(stage: Pretrain) -> None:
+    """A layer-wise loss and heads on the stages go together, and both have as many layers as the encoder has stages."""
+    layers = stage.loss.layers if isinstance(stage.loss, Layerwise) else None
+    heads = stage.head.stages if isinstance(stage.head, StageHeads) else None
+    if layers is None and heads is None:
+        return
+    together = heads is not None and layers is not None
+    cure = "Layerwise(NTXent(0.5), layers=4) goes with StageHeads(stages=4) and an encoder of 4 stages, such as ResNet18."
+    require(together, stage, "head", f"does not fit {type(stage.loss).__name__}", cure)
+    for field, number in (("loss", layers), ("head", heads)):
+        has = f"is for {number} stages, and {type(stage.encoder).__name__} has {stage.encoder.stages}"
+        require(number == stage.encoder.stages, stage, field, has, cure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +173,7 @@ def initial_net(data: Dataset, encoder: Encoder, head: Head | None, seed: int) -
     """A freshly initialised network in the normalisation of `data`; weights depend on (seed, part) alone."""
     body = encoder.build(data.shape[0], random.generator(seed, "encoder"))
     top = torch.nn.Identity() if head is None else head.build(encoder.width, data.num_classes, random.generator(seed, "head"))
-    return Net(data.mean, data.std, body, top)
+    return (LayerwiseNet if isinstance(head, StageHeads) else Net)(data.mean, data.std, body, top)
 
 
 def _load(stage: Pretrain | Untrained, artefact: Artefact, device: torch.device) -> Net:

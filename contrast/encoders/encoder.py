@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -11,7 +12,12 @@ from contrast.component import Component
 
 @dataclass(frozen=True)
 class Encoder(Component, ABC):
-    """A recipe for a module [N, C, H, W] -> [N, width]; of residual networks, one that ends in global average pooling."""
+    """A recipe for a module [N, C, H, W] -> [N, width]; of residual networks, one that ends in global average pooling.
+
+    `stages`: how many stages it has, modules stage1, stage2 and so on, each with twice the channels of the one before; 0 for others.
+    """
+
+    stages: ClassVar[int] = 0
 
     @property
     @abstractmethod

@@ -28,6 +28,7 @@ class PublishedResNet(Encoder, ABC):
 
     blocks: ClassVar[tuple[int, int, int, int]]
     bottleneck: ClassVar[bool]
+    stages: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         require(self.stem in (None, "imagenet"), self, "stem", "must be None or 'imagenet'", "None is the stem of small images.")

@@ -1,6 +1,7 @@
 """A residual network for minutes on two cores: ResNet-8 as it stands, ResNet-20 with three blocks a stage."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ class SmallResNet(Encoder):
 
     base_width: int = 16
     blocks: int = 1
+    stages: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         wide = isinstance(self.base_width, int) and self.base_width >= 1

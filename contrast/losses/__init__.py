@@ -8,6 +8,7 @@ from contrast.losses.distance_weighted_triplet import DistanceWeightedTriplet as
 from contrast.losses.dr_lim import DrLIM as DrLIM
 from contrast.losses.generalized_contrastive import GeneralizedContrastive as GeneralizedContrastive
 from contrast.losses.hard_example_triplet import HardExampleTriplet as HardExampleTriplet
+from contrast.losses.layerwise import Layerwise as Layerwise
 from contrast.losses.loss import Loss as Loss
 from contrast.losses.max_margin import MaxMargin as MaxMargin
 from contrast.losses.n_pairs import NPairs as NPairs

@@ -2,4 +2,5 @@
 
 from contrast.penalties.contrastive_input_gradient import ContrastiveInputGradient as ContrastiveInputGradient
 from contrast.penalties.input_gradient import InputGradient as InputGradient
+from contrast.penalties.layerwise_input_gradient import LayerwiseInputGradient as LayerwiseInputGradient
 from contrast.penalties.penalty import Penalty as Penalty

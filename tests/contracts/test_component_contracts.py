@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from contrast import encoders, heads, losses, optim, penalties
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
-from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, SupConHead
+from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, StageHeads, SupConHead
 from contrast.losses import (
     AlignmentUniformity,
     BatchHardTriplet,
@@ -25,6 +25,7 @@ from contrast.losses import (
     DrLIM,
     GeneralizedContrastive,
     HardExampleTriplet,
+    Layerwise,
     Loss,
     MaxMargin,
     NPairs,
@@ -36,14 +37,14 @@ from contrast.losses import (
     Triplet,
 )
 from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
-from contrast.penalties import ContrastiveInputGradient, InputGradient
+from contrast.penalties import ContrastiveInputGradient, InputGradient, LayerwiseInputGradient
 
 LOSSES: list[Loss] = [
     *(NTXent(0.2), NTXent(0.2, include_self=True, loss_scale="times_tau"), CrossView(0.2)),
     *(SupCon(0.2), SupCon(0.2, "one_positive", mean_over_valid=True), SupConIn(0.2), SupConIn(0.2, "only_negatives")),
     *(GeneralizedContrastive(0.2, 0.1), GeneralizedContrastive(0.2, 0.1, include_self=True), AlignmentUniformity()),
     *(SlicedWasserstein(prior, 0.1) for prior in ("sphere", "cube", "normal")),
-    *(DrLIM(3.0), DrLIM(3.0, similar="image"), NPairs(0.1), CrossEntropy(), MaxMargin(9.0)),
+    *(DrLIM(3.0), DrLIM(3.0, similar="image"), NPairs(0.1), CrossEntropy(), MaxMargin(9.0), Layerwise(NTXent(0.2), 1)),
     *(Triplet(3.0), BatchHardTriplet(1.0), SemiHardTriplet(3.0), HardExampleTriplet(3.0, keep=0.5), DistanceWeightedTriplet(3.0)),
 ]
 HEADS: list[Head] = [
@@ -58,6 +59,7 @@ ENCODERS: list[Encoder] = [
 OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
 SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
 OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1, "per_view")]
+OTHERS += [LayerwiseInputGradient(0.1), StageHeads()]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

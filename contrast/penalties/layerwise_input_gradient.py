@@ -1,0 +1,42 @@
+"""Tikhonov regularisation of a layer-wise contrastive loss: every layer's own loss shall change little with the pixels."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrast.component import require
+from contrast.losses.layerwise import Layerwise, weights
+from contrast.losses.loss import Loss
+from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+
+
+@dataclass(frozen=True)
+class LayerwiseInputGradient(Penalty):
+    """sum_k beta_k R_k with R_k = (1/2) sum_i |grad_{x_i} L_k|^2 and beta_k = (weight / 2) decay^(r - k) (PROTOCOL 6.3).
+
+    L_k is the loss of layer k of r, not weighted; i runs over all views of the batch. 0 <= `decay` <= 1: at 0 it is
+    `ContrastiveInputGradient` of the last layer. Takes `Layerwise` losses only. R_k costs one more backward pass a layer.
+    """
+
+    decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.decay <= 1, self, "decay", "must lie in 0 to 1", "0.1 lets the last layer dominate.")
+
+    def accepts(self, loss: Loss) -> bool:
+        """Layer-wise losses."""
+        return isinstance(loss, Layerwise)
+
+    def __call__(
+        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+    ) -> Float[Tensor, ""]:
+        """The penalty of a batch, summed over images, views and layers."""
+        refuse_unless_accepted(self, loss)
+        if self.weight == 0 or not isinstance(loss, Layerwise):
+            return output.new_zeros(())
+        betas = [self.weight / 2 * w for w in weights(loss.layers, self.decay)]
+        parts = zip(betas, loss.parts(output, labels), strict=True)
+        return torch.stack([beta * squared_gradient_norm(part, inputs) / 2 for beta, part in parts if beta]).sum()
