@@ -50,5 +50,8 @@ def squared_gradient_norm(total: Float[Tensor, ""], inputs: Float[Tensor, "n v c
 def refuse_unless_accepted(penalty: Penalty, loss: Loss) -> None:
     """Raise `UserError` when `penalty` is not defined for `loss`."""
     if not penalty.accepts(loss):
-        cure = "InputGradient goes with CrossEntropy or MaxMargin, ContrastiveInputGradient with contrastive losses, LayerwiseInputGradient with Layerwise."
+        cure = (
+            "InputGradient goes with CrossEntropy or MaxMargin, ContrastiveInputGradient with contrastive losses, "
+            "LayerwiseInputGradient with Layerwise."
+        )
         raise UserError(f"{penalty!r} is not defined for {type(loss).__name__}. {cure}")
