@@ -16,8 +16,8 @@ from contrast.component import UserError
 from contrast.data.dataset import Phase
 from contrast.stage import Metrics, Stage
 from sweeps.seal import sealed, unsealed
-from sweeps.search import Told
 from sweeps.store import write_atomically
+from sweeps.study import Kept, Told
 from sweeps.sweep import Knob
 
 OPEN, COMPLETE, PRUNED, DIVERGED, FAILED = "open", "complete", "pruned", "diverged", "failed"
@@ -59,22 +59,22 @@ class Candidate:
     reason: str = ""
     raced: bool = False
     audited: bool = False
+    kept: Kept = field(default_factory=dict)
 
     def of_phase(self, phase: Phase) -> list[Replicate]:
         """The replicates of one phase, in order of seed as declared."""
         return [replicate for replicate in self.replicates if replicate.phase == phase]
 
-    def told(self, *, counts: bool) -> Told:
-        """The candidate as the sampler sees it, RUNNING unless it `counts`; a diverged one is PRUNED without values: ranked last."""
-        running = (TrialState.RUNNING, None, self.intermediate)
+    def told(self) -> Told:
+        """How it ended, as samplers and pruners see it; a diverged one is PRUNED without values: ranked last."""
         known = {
-            COMPLETE: (TrialState.COMPLETE, self.values, self.intermediate),
-            PRUNED: (TrialState.PRUNED, None, self.intermediate),
-            DIVERGED: (TrialState.PRUNED, None, {}),
-            FAILED: (TrialState.FAIL, None, {}),
-            OPEN: running,
+            COMPLETE: Told(TrialState.COMPLETE, self.values, self.intermediate),
+            PRUNED: Told(TrialState.PRUNED, None, self.intermediate),
+            DIVERGED: Told(TrialState.PRUNED),
+            FAILED: Told(TrialState.FAIL),
+            OPEN: Told(),
         }
-        return Told(self.knobs, self.distributions, *(known[self.state] if counts else running))
+        return known[self.state]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Saved:
     replicates: list[dict[str, Any]]
     raced: bool = False
     audited: bool = False
+    kept: Kept = field(default_factory=dict)
 
     def needs(self, seed: int, phase: Phase) -> dict[str, tuple[str, ...]]:
         """What a replicate said that its stages need; nothing in a file of an older version."""
@@ -153,6 +154,7 @@ class CandidateFiles:
             replicates=replicates,
             raced=candidate.raced,
             audited=candidate.audited,
+            kept=candidate.kept,
         )
         path = self.folder / _name(candidate.number)
         text = sealed("candidate", asdict(saved))

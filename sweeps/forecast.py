@@ -16,8 +16,9 @@ from sweeps import candidate as state
 from sweeps.candidate import CandidateFiles, Saved
 from sweeps.graph import DIVERGED, HELD, Graph, Job, all_stages
 from sweeps.objective import ranked
-from sweeps.search import Told, draw, fixed
+from sweeps.search import fixed
 from sweeps.store import Store
+from sweeps.study import Study
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space
 
 # Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU.
@@ -112,18 +113,16 @@ def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved]) -> list
     """The candidates of arm number `a`: those that have a file, then draws as if no result were known."""
     label, arm = sweep.arm_list[a]
     points: list[_Point] = []
-    history: list[Told] = []
+    study = Study(sweep, arm, phase)
     for index in range(sweep.trials if phase == "search" else 1):
         before = saved.get(index * len(sweep.arm_list) + a)
         if before is not None and before.label == label and all(point.saved is not None for point in points):
             trial = fixed(before.knobs)
             call_space(sweep, trial, sweep.seeds[0], phase, arm)
             points.append(_Point(before.knobs, before))
-            history.append(Told(dict(trial.params), dict(trial.distributions)))
+            study.adopt(index, trial.params, trial.distributions, before.kept)
         else:
-            point = draw(sweep, arm, index, history, phase)
-            points.append(_Point(point.knobs, None))
-            history.append(Told(point.knobs, point.distributions))
+            points.append(_Point(study.draw(index).knobs, None))
     return points
 
 

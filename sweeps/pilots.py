@@ -7,7 +7,6 @@ ends a pilot whatever the pruner, and a label-free monitor prunes only behind it
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.measure import Measure
@@ -19,7 +18,6 @@ from sweeps.candidate import Candidate
 from sweeps.event import number
 from sweeps.gate import Gate, family, gate
 from sweeps.graph import HELD, Job, Want
-from sweeps.search import Told, should_prune
 from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -65,15 +63,14 @@ class Pilots:
         """Why the pruner stops a candidate at this step; empty when it goes on, for the audit too."""
         if candidate.audited:
             return ""
-        history, current = self.population.counted(candidate.number), candidate.told(counts=False)
+        among, sign = list(self.population.seen(candidate.number)), 1
         if measure.label_free:
             signal = self.gate(candidate, step)
             if not signal.open:
                 return ""
             kin = family(measure.of)  # type: ignore[arg-type]
-            history = [told for i, told in enumerate(history) if self._family(candidate, i) == kin]
-            history, current = [_upwards(told, self._sign(signal)) for told in history], _upwards(current, self._sign(signal))
-        if not should_prune(self.sweep, history, current):
+            among, sign = [i for i in among if self._family(candidate, i) == kin], self._sign(signal)
+        if not self.population.should_prune(candidate, among, sign):
             return ""
         if audited(self.sweep, candidate.arm, candidate.index):
             self.population.audit(candidate, step)
@@ -140,7 +137,3 @@ def audited(sweep: Sweep, arm: Mapping[str, object], index: int) -> bool:
     """Whether a candidate that the pruner would stop goes on: one in twenty, drawn for (sampler seed, arm, index)."""
     text = f"audit/{sweep.sampler_seed}/{sorted((k, str(v)) for k, v in arm.items())}/{index}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") < AUDIT * 2**64
-
-
-def _upwards(told: Told, sign: int) -> Told:
-    return replace(told, intermediate={step: sign * value for step, value in told.intermediate.items()})

@@ -5,7 +5,7 @@ it again. Whoever reports on a sweep reads this; who runs it is the controller's
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from contrast.component import UserError
 from contrast.data.dataset import Phase
@@ -17,8 +17,9 @@ from sweeps.finals import Finals
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want
 from sweeps.objective import fronts, ranked
 from sweeps.pilots import Pilots
-from sweeps.search import Told, draw, fixed
+from sweeps.search import fixed
 from sweeps.store import Store
+from sweeps.study import Study, Told
 from sweeps.sweep import Sweep, call_space, named, refuse_idle_monitor
 
 Check = Callable[[dict[str, Stage], Phase], None]
@@ -46,7 +47,7 @@ class Population:
         arms = len(self.arms)
         self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
         self._counting: list[list[Told]] = [[] for _ in self.arms]  # of each arm, what is told of those judged
-        self._running: list[list[Told]] = [[] for _ in self.arms]  # the same while they are not
+        self.studies = [Study(sweep, arm, self.phase) for _, arm in self.arms]
         for at, saved in sorted(files.read().items()):
             # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
             if at < self.trials * arms and (at < arms or at - arms in self.candidates):
@@ -82,8 +83,8 @@ class Population:
             if index < self.trials and self.judged(a) > index - self.sweep.window:
                 label, arm = self.arms[a]
                 number = index * len(self.arms) + a
-                point = draw(self.sweep, arm, index, self.history(number), self.phase)
-                self._open(Candidate(number, index, label, arm, point.knobs, point.distributions), point.stages)
+                point = self._told(a, index).draw(index)
+                self._open(Candidate(number, index, label, arm, point.knobs, point.distributions, kept=point.kept), point.stages)
                 return True
         return False
 
@@ -99,18 +100,30 @@ class Population:
             self._judged[arm] += 1
         return self._judged[arm]
 
-    def history(self, number: int) -> list[Told]:
-        """What the sampler sees for candidate `number` of its arm."""
+    def should_prune(self, candidate: Candidate, among: Collection[int], sign: int = 1) -> bool:
+        """Whether the pruner stops a pilot, seeing those candidates of its arm whose index is in `among` (see `Study`)."""
+        study = self._told(candidate.number % len(self.arms), candidate.index)
+        verdict = study.should_prune(candidate.index, candidate.intermediate, among, sign)
+        candidate.kept = candidate.kept | {"trial": study.noted(candidate.index)}
+        return verdict
+
+    def seen(self, number: int) -> range:
+        """The indices of those candidates whose results candidate `number` of the arm may see, which the pruner sees too."""
         index, arm = divmod(number, len(self.arms))
-        running, counted = self._running[arm], self.counted(number)
-        running += (self._of(arm, i).told(counts=False) for i in range(len(running), index))
-        return counted + running[len(counted) : index]
+        return range(max(0, min(index - self.sweep.window + 1, self.judged(arm))))
+
+    def _told(self, arm: int, index: int) -> Study:
+        """The study of an arm, told what candidate `index` may see."""
+        study = self.studies[arm]
+        for i in range(study.told, min(index - self.sweep.window + 1, self.judged(arm))):
+            study.tell(i, self._of(arm, i).told())
+        return study
 
     def counted(self, number: int) -> list[Told]:
-        """What is told of those candidates whose results candidate `number` of the arm may see, which the pruner sees too."""
-        index, arm = divmod(number, len(self.arms))
-        counting, until = self._counting[arm], max(0, min(index - self.sweep.window + 1, self.judged(arm)))
-        counting += (self._of(arm, i).told(counts=True) for i in range(len(counting), until))
+        """What is told of those that candidate `number` of the arm may see."""
+        arm, until = number % len(self.arms), len(self.seen(number))
+        counting = self._counting[arm]
+        counting += (self._of(arm, i).told() for i in range(len(counting), until))
         return counting[:until]
 
     def _of(self, arm: int, index: int) -> Candidate:
@@ -143,6 +156,8 @@ class Population:
             cure = "Give the changed sweep another name (finished stages are shared all the same), or undo the change."
             raise UserError(f"sweep {self.sweep.name!r}: candidate {saved.number} cannot be taken up again. {error} {cure}") from error
         candidate = Candidate(saved.number, index, label, arm, dict(point.params), dict(point.distributions), audited=saved.audited)
+        candidate.kept = saved.kept
+        self.studies[a].adopt(index, candidate.knobs, candidate.distributions, saved.kept)
         self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
         for seed in self.first_seeds:
             candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))

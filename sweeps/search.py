@@ -1,71 +1,15 @@
-"""What Optuna is asked, as pure functions of what was told.
+"""Points of a space that nobody draws: given knobs, and the ends of every range."""
 
-The study of an arm is rebuilt for every question from the candidates that count for it. So a draw depends on the
-declaration and on results, never on timing, the worker, or how often the driver was restarted.
-"""
-
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+from optuna.trial import FixedTrial, create_trial
 
 from contrast.component import UserError
 from contrast.data.dataset import Phase
 from contrast.stage import Stage
 from sweeps.sweep import Knob, Sweep, call_space
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True)
-class Told:
-    """One earlier candidate of the arm as the sampler sees it; `state` RUNNING for one whose result does not count yet."""
-
-    knobs: dict[str, Knob]
-    distributions: dict[str, BaseDistribution]
-    state: TrialState = TrialState.RUNNING
-    values: tuple[float, ...] | None = None
-    intermediate: dict[int, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A drawn point: knobs, the distributions they came from, and the stages of the first seed."""
-
-    knobs: dict[str, Knob]
-    distributions: dict[str, BaseDistribution]
-    stages: dict[str, Stage]
-
-
-def draw(sweep: Sweep, arm: dict[str, Any], index: int, history: Sequence[Told], phase: Phase) -> Draw:
-    """Candidate `index` of an arm, given what is told of candidates 0..index-1."""
-    seed = sampler_seed(sweep, arm, index)
-    study = _study(sweep, history, sweep.sampler(seed) if sweep.sampler else optuna.samplers.TPESampler(seed=seed, multivariate=True))
-    trial = study.ask()
-    stages = call_space(sweep, trial, sweep.seeds[0], phase, arm)
-    return Draw(dict(trial.params), dict(trial.distributions), stages)
-
-
-def should_prune(sweep: Sweep, history: Sequence[Told], current: Told) -> bool:
-    """Whether the pruner stops a pilot whose monitor was so far `current.intermediate` (by per cent of the schedule)."""
-    if not current.intermediate:
-        return False
-    study = _study(sweep, history, None)
-    study.add_trial(_frozen(current))
-    # A short search has few results to compare with, and a pruner that waits for five of them would never act.
-    startup = min(5, max(1, sweep.trials - sweep.window))
-    pruner = sweep.pruner or optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=30)
-    return bool(pruner.prune(study, study.trials[-1]))  # some pruners answer in numpy
-
-
-def sampler_seed(sweep: Sweep, arm: dict[str, Any], index: int) -> int:
-    """The seed of the sampler for one candidate."""
-    text = f"{sweep.sampler_seed}/{sorted((k, str(v)) for k, v in arm.items())}/{index}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
 def fixed(knobs: dict[str, Knob]) -> "FixedPoint":
@@ -105,23 +49,6 @@ class FixedPoint(FixedTrial):
         except ValueError as error:
             cure = "Choose a value that it offers, or widen the range."
             raise UserError(f"{name} = {self.knobs[name]!r}: the space does not offer this value ({offered}). {cure}") from error
-
-
-def _study(sweep: Sweep, history: Sequence[Told], sampler: optuna.samplers.BaseSampler | None) -> optuna.Study:
-    directions = [objective.direction for objective in sweep.objectives] or ["maximize"]
-    study = optuna.create_study(directions=directions, sampler=sampler, pruner=optuna.pruners.NopPruner())
-    study.add_trials([_frozen(told) for told in history])
-    return study
-
-
-def _frozen(told: Told) -> FrozenTrial:
-    return create_trial(
-        state=told.state,
-        values=told.values if told.state == TrialState.COMPLETE else None,
-        params=told.knobs,
-        distributions=told.distributions,
-        intermediate_values=told.intermediate,
-    )
 
 
 class CornerTrial(FixedTrial):

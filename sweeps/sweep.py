@@ -22,6 +22,7 @@ from contrast.stage import Metrics, Stage
 from sweeps.calling import call
 from sweeps.gate import FEWEST
 from sweeps.objective import Bound, Objective, declared
+from sweeps.samplers import Sampler
 
 Knob = float | int | str | bool | None
 Space = Callable[..., dict[str, Stage]]
@@ -76,7 +77,7 @@ class Sweep:
     pruner: optuna.pruners.BasePruner | None = None
     confirm: Confirm | None = None
     across: Callable[[Sequence[Run]], dict[str, Stage]] | None = None
-    sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    sampler: Sampler | Callable[[int], optuna.samplers.BaseSampler] | None = None
     sampler_seed: int = 0
     headline: tuple[str, ...] = ()
     baseline: str | None = None

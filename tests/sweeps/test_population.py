@@ -157,7 +157,7 @@ def test_a_pruned_pilot_is_stopped_and_nothing_of_it_starts_later(world):
         if c.state == "pruned":
             assert (c.values, c.n, list(c.intermediate), [r.state for r in c.replicates]) == (None, 0, [25, 50], ["pruned"])
             assert "score was" in c.reason
-            assert c.told(counts=True).state == optuna.trial.TrialState.PRUNED
+            assert c.told().state == optuna.trial.TrialState.PRUNED
 
 
 def test_a_pruned_stage_can_be_resumed_by_a_later_owner(world):
@@ -220,7 +220,7 @@ def test_diverged_and_failed_candidates_are_told_apart_and_leave_none_running(wo
     population = world.launch(of_all_kinds())
     by_kind = {c.knobs["kind"]: c for c in population.candidates.values()}
     assert {kind: c.state for kind, c in by_kind.items()} == {"good": "complete", "wild": "diverged", "broken": "failed"}
-    told = {kind: c.told(counts=True) for kind, c in by_kind.items()}
+    told = {kind: c.told() for kind, c in by_kind.items()}
     assert {kind: (t.state.name, t.values is not None) for kind, t in told.items()} == {
         "good": ("COMPLETE", True),
         "wild": ("PRUNED", False),

@@ -18,7 +18,7 @@ from sweeps import candidate as state
 from sweeps.launch_checks import check_address
 from sweeps.report import write_report
 from sweeps.results import candidates_table, results_table
-from sweeps.search import Told, should_prune
+from sweeps.study import Study, Told
 from tests.driver import without_pictures
 from tests.world import Score, Train, World
 
@@ -151,11 +151,12 @@ def test_what_was_lost_below_a_finished_result_is_left_to_do(world):
 @pytest.mark.parametrize("trials", [6, 8, 12, 100])
 def test_the_default_pruner_can_act_in_a_search_of_any_length(trials):
     sweep = Sweep("short", space, trials=trials, maximize="score", monitor="score")
-    x = optuna.distributions.FloatDistribution(0, 1)
-    counted = [
-        Told({"x": 0.5}, {"x": x}, optuna.trial.TrialState.COMPLETE, (1.0,), {50: 1.0, 100: 1.0}) for _ in range(trials - sweep.window)
-    ]
-    assert should_prune(sweep, counted, Told({"x": 0.1}, {"x": x}, intermediate={50: 0.0}))
+    study = Study(sweep, {}, "search")
+    for index in range(trials - sweep.window + 1):
+        study.draw(index)
+    for index in range(trials - sweep.window):
+        study.tell(index, Told(optuna.trial.TrialState.COMPLETE, (1.0,), {50: 1.0, 100: 1.0}))
+    assert study.should_prune(trials - sweep.window, {50: 0.0}, range(trials - sweep.window))
 
 
 def _torn(path):

@@ -144,7 +144,7 @@ def test_whatever_happens_every_candidate_is_judged_and_no_stage_runs_before_wha
         assert not controller.running
         assert not [job for job in graph.jobs.values() if job.state == "running"]
         assert len(population.candidates) == shape.trials * shape.arms
-        told = [c.told(counts=True) for c in population.candidates.values()]
+        told = [c.told() for c in population.candidates.values()]
         assert {one.state.is_finished() for one in told} == {True}
         assert all(math.isfinite(value) for one in told for value in one.values or ())
 

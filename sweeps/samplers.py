@@ -1,0 +1,145 @@
+"""Who draws the points of a search: frozen values that build Optuna's samplers with every argument spelled out.
+
+So results do not move when Optuna changes its defaults. A sampler is built anew for every draw, seeded by the number of the
+candidate; a sequence that must go on from draw to draw (QMC) is seeded by the arm. `Sweep.sampler` also takes any function
+from a seed to an Optuna sampler.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, PartialFixedSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers.nsgaii import UniformCrossover
+
+from contrast.component import require, require_types
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Tree-structured Parzen estimator over all knobs together (Bergstra et al., 2011; Falkner et al., 2018): the default.
+
+    The first `startup` results are of random points; each draw is the best of `candidates` from the density of good points.
+    """
+
+    startup: int = 10
+    candidates: int = 24
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(self.startup >= 1, self, "startup", "must be at least 1", "10 is usual.")
+        require(self.candidates >= 1, self, "candidates", "must be at least 1", "24 is usual.")
+
+    def build(self, seed: int, arm_seed: int) -> BaseSampler:
+        """Optuna's sampler for one draw."""
+        return TPESampler(
+            n_startup_trials=self.startup,
+            n_ei_candidates=self.candidates,
+            gamma=_good,
+            weights=_weights,
+            seed=seed,
+            multivariate=True,
+            group=False,
+            warn_independent_sampling=False,
+            constant_liar=True,
+        )
+
+
+@dataclass(frozen=True)
+class GP:
+    """Gaussian process with expected improvement: for few, costly candidates and few knobs. `startup` as of TPE."""
+
+    startup: int = 10
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(self.startup >= 1, self, "startup", "must be at least 1", "10 is usual.")
+
+    def build(self, seed: int, arm_seed: int) -> BaseSampler:
+        """Optuna's sampler for one draw."""
+        return GPSampler(
+            seed=seed,
+            independent_sampler=RandomSampler(seed),
+            n_startup_trials=self.startup,
+            deterministic_objective=False,
+            warn_independent_sampling=False,
+        )
+
+
+@dataclass(frozen=True)
+class NSGA2:
+    """Genetic search for several objectives (Deb et al., 2002): generations of `population`, uniform crossover."""
+
+    population: int = 20
+    crossover: float = 0.9
+    swapping: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(self.population >= 2, self, "population", "must be at least 2", "20 to 50 is usual.")
+        require(0 <= self.crossover <= 1, self, "crossover", "must be a probability", "0.9 is usual.")
+        require(0 <= self.swapping <= 1, self, "swapping", "must be a probability", "0.5 is usual.")
+
+    def build(self, seed: int, arm_seed: int) -> BaseSampler:
+        """Optuna's sampler for one draw."""
+        return NSGAIISampler(
+            population_size=self.population,
+            mutation=None,
+            mutation_prob=None,
+            crossover=UniformCrossover(self.swapping),
+            crossover_prob=self.crossover,
+            swapping_prob=self.swapping,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class QMC:
+    """Scrambled Sobol points, which cover a space more evenly than random ones; the first, before any result, are random."""
+
+    def build(self, seed: int, arm_seed: int) -> BaseSampler:
+        """Optuna's sampler for one draw."""
+        return QMCSampler(
+            qmc_type="sobol",
+            scramble=True,
+            seed=arm_seed,
+            independent_sampler=RandomSampler(seed),
+            warn_asynchronous_seeding=False,
+            warn_independent_sampling=False,
+        )
+
+
+@dataclass(frozen=True)
+class Random:
+    """Independent uniform points."""
+
+    def build(self, seed: int, arm_seed: int) -> BaseSampler:
+        """Optuna's sampler for one draw."""
+        return RandomSampler(seed)
+
+
+Sampler = TPE | GP | NSGA2 | QMC | Random
+
+
+def built(sampler: Sampler | Callable[[int], BaseSampler] | None, seed: int, arm_seed: int, held: Mapping[str, Any]) -> BaseSampler:
+    """The sampler of one draw, which holds the knobs in `held`."""
+    with warnings.catch_warnings():  # of what may change some day; here every argument is spelled out
+        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)
+        chosen = sampler if sampler is not None else TPE()
+        made = chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else chosen(seed)
+        return PartialFixedSampler(dict(held), made) if held else made
+
+
+def _good(n: int) -> int:
+    """How many of n results count as good: a tenth, at most 25."""
+    return min(math.ceil(0.1 * n), 25)
+
+
+def _weights(n: int) -> np.ndarray:
+    """Weights of n results, oldest first: the last 25 count full, those before less the older they are."""
+    return np.concatenate([np.linspace(1.0 / n, 1.0, num=n - 25), np.ones(25)]) if n > 25 else np.ones(n)
