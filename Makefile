@@ -18,6 +18,7 @@ chaos: $(INSTALLED)
 
 bench-pretrain: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.losses
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.views
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
