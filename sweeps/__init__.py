@@ -1,6 +1,7 @@
 """Running it: sweeps, the controller, engines, the store, and the command line."""
 
 from sweeps import ending as ending  # the first, for Ctrl-C during the imports below
+from sweeps.budget import Budget as Budget
 from sweeps.objective import Bound as Bound
 from sweeps.resources import Resources as Resources
 from sweeps.samplers import GP as GP

@@ -12,6 +12,7 @@ from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.stage import Metrics, Stage
 from sweeps.abroad import Abroad
+from sweeps.budget import Meter
 from sweeps.claims import Alone, Claiming
 from sweeps.event import Event, numbers
 from sweeps.fingerprint import describe
@@ -70,12 +71,14 @@ class Controller:
         now: Callable[[], float] = time.time,
         claims: Claiming | None = None,
         slots: Slots | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
         self.queue = ReadyQueue(self.graph, self._rank, resources)
         self.abroad = Abroad(self.graph, claims or Alone(), now)
         self.slots = slots or Slots()
+        self.meter = meter or Meter()
         self.running: dict[int, WorkUnit] = {}
         self.nodes = Nodes()
         self.units: list[list[str]] = []
@@ -90,13 +93,19 @@ class Controller:
     @property
     def leaving(self) -> bool:
         """Whether no further unit is handed out."""
-        return self.stopping or self.slots.draining or self.fatal is not None
+        return self.ending or self.slots.draining
+
+    @property
+    def ending(self) -> bool:
+        """Whether what runs is saved and stopped, too: interrupted, failed, or the budget is spent."""
+        return self.stopping or self.fatal is not None or self.meter.over is not None
 
     def next(self, closed: Set[Resources] = frozenset()) -> WorkUnit | Signal:
         """The unit to run now, WAIT while nothing can start, DONE when all is finished, stopped or failed.
 
         `closed` are shapes of which the engine has enough that wait for a place: units of others go before them.
         """
+        self.meter.tick(self.now())
         for event in self.slots.heed(len(self.running)):
             self.emit(event)
         if self.leaving:
@@ -128,13 +137,21 @@ class Controller:
     def began(self, unit: WorkUnit, node: str = "") -> Signal:
         """A worker, on the cluster's node of this id, took the unit up; STOP when it is not to begin any more."""
         self.nodes.began(unit.number, node)
-        if not self.leaving:
-            return Signal.CONTINUE
+        self._heard(unit)
+        return self._stop(unit) if self.leaving else Signal.CONTINUE
+
+    def _heard(self, unit: WorkUnit) -> None:
+        """A message of a unit: what it occupies counts from its first one on."""
+        if unit.number in self.running:
+            self.meter.begin(unit.number, unit.resources, self.now())
+
+    def _stop(self, unit: WorkUnit) -> Signal:
         self._told_to_stop.add(unit.number)
         return Signal.STOP
 
     def report(self, unit: WorkUnit, stage: Stage, epoch: int, metrics: Metrics) -> Signal:
         """An epoch was computed or, after a restart, replayed; STOP when nobody wants the stage any more."""
+        self._heard(unit)
         job = self.graph.jobs[self.graph.identity(stage)]
         if epoch == len(job.curve) + 1:
             job.curve.append(metrics)
@@ -143,13 +160,11 @@ class Controller:
             self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
             for who in sorted(job.wanted):
                 self.population.pilots.watch(who, job)
-        if self.stopping or self.fatal is not None or not job.wanted:
-            self._told_to_stop.add(unit.number)
-            return Signal.STOP
-        return Signal.CONTINUE
+        return self._stop(unit) if self.ending or not job.wanted else Signal.CONTINUE
 
     def committed(self, unit: WorkUnit, stage: Stage) -> Signal:
         """A stage's record stands in the store; its children may start. STOP when nobody wants what is left of the unit."""
+        self._heard(unit)
         job = self.graph.jobs[self.graph.identity(stage)]
         record = self.graph.store.held(stage, job.fingerprint)
         if record is None:
@@ -160,7 +175,7 @@ class Controller:
         self._settle(job, record, "")
         rest = [self.graph.jobs[self.graph.identity(other)] for other in unit.stages[unit.stages.index(stage) + 1 :]]
         over = bool(rest) and not any(job.wanted for job in rest)
-        return Signal.STOP if over or self.stopping or self.fatal is not None else Signal.CONTINUE
+        return self._stop(unit) if over or self.ending else Signal.CONTINUE
 
     def _settle(self, job: Job, record: Record, whence: str) -> None:
         self.graph.settle(job, record)
@@ -175,7 +190,7 @@ class Controller:
         """A unit ended without failing; stages it did not commit (it was stopped) wait again."""
         jobs = [self.graph.jobs[self.graph.identity(stage)] for stage in unit.stages]
         left = [job for job in jobs if job.state == RUNNING and job.wanted and self.graph.fed(job)]
-        if left and unit.number not in self._told_to_stop and not self.stopping:
+        if left and unit.number not in self._told_to_stop and not self.ending:
             name = f"{type(left[0].stage).__name__} {left[0].fingerprint}"
             self._end(RuntimeError(f"a worker ended its unit without {name} and gave no reason"))
         self._give_back(unit)
@@ -265,6 +280,7 @@ class Controller:
 
     def _give_back(self, unit: WorkUnit) -> None:
         self.running.pop(unit.number, None)
+        self.meter.end(unit.number, self.now())
         for stage in unit.stages:
             job = self.graph.jobs[self.graph.identity(stage)]
             if job.state == RUNNING:

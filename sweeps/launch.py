@@ -20,6 +20,7 @@ from rich.console import Console
 from contrast.component import UserError, walk
 from contrast.stage import Stage
 from sweeps import mlflow_store
+from sweeps.budget import Meter, SpentFile
 from sweeps.candidate import CandidateFiles
 from sweeps.claims import Claims
 from sweeps.control import Control
@@ -67,12 +68,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a launch ended: all candidates, the report's page, whether Ctrl-C or `drain` cut it short, and what MLflow did not get."""
+    """How a launch ended: all candidates, the report's page, whether Ctrl-C or `drain` cut it short.
+
+    `unsent` says what MLflow did not get, `spent` which budget ended it before all was done.
+    """
 
     population: Population
     page: Path
     interrupted: bool
     unsent: str = ""
+    spent: str = ""
 
 
 def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
@@ -102,21 +107,26 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             display.watch(population)
             engine = _engine(options, built, display, idle=population.nothing_left)
             log = MlflowLog.open(sweep.name, options.root, options.mlflow, display.say)
+            spent = SpentFile(options.root, sweep.name, sweep.budget, lock.check)
+            meter = Meter(sweep.budget, spent.read()[0], spent.write)
             controller = Controller(
                 population,
                 resources=engine.resources,
                 claims=Claims(options.root, lock),
                 slots=Slots(engine.slots, engine.room, Control(options.root / "sweeps" / sweep.name, lock.me.token)),
+                meter=meter,
             )
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
                 engine.run(controller, Place(options.root.resolve(), options.data))
                 lock.check()
+                meter.close(controller.now())
                 save_launch(controller, options.root)
                 page, unsent = _write_down(population, options.root, log)
     if controller.fatal is not None:
         raise controller.fatal
-    return Outcome(population, page, controller.stopping or controller.slots.draining, unsent)
+    spent_by = "" if population.finished_all else meter.over or ""
+    return Outcome(population, page, controller.stopping or controller.slots.draining, unsent, spent_by)
 
 
 def _write_down(population: Population, root: Path, log: MlflowLog) -> tuple[Path, str]:

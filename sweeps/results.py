@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from analysis.statistics import Interval, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
 from sweeps.audit import in_words, stopping
+from sweeps.budget import Budget, Spent, SpentFile
 from sweeps.candidate import Candidate, Replicate, Unwritten
 from sweeps.controller import Controller
 from sweeps.forecast import Forecast
@@ -179,6 +181,8 @@ def last_launch(root: Path, sweep: str) -> dict[str, Any] | None:
 def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
     """How far a sweep is, as plain data."""
     population = adopted(sweep, root)
+    spent, last = SpentFile(root, sweep.name).read()
+    budget = sweep.budget or last
     jobs = population.graph.jobs.values()
     return {
         "sweep": sweep.name,
@@ -193,6 +197,8 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
         },
         "stopping": stopping(population),
         "last_launch": last_launch(root, sweep.name),
+        "spent": asdict(spent),
+        "budget": None if budget is None else asdict(budget),
         "best": [
             {"candidate": c.number, "arm": c.label, "knobs": c.knobs, "values": valued(sweep, c), "n": c.n} for c in population.leading()
         ],
@@ -214,6 +220,8 @@ def status_table(found: dict[str, Any]) -> RichTable:
         table.add_row("stopped early", in_words(found["stopping"]))
     if found["last_launch"] is not None:
         table.add_row("last launch", f"{found['last_launch']['reused']} stages reused, {found['last_launch']['computed']} computed")
+    budget = None if found["budget"] is None else Budget(**found["budget"])
+    table.add_row("spent", Spent(**found["spent"]).describe(budget))
     for best in found["best"]:
         values = ", ".join(f"{name} {value:.4g}" for name, value in best["values"].items())
         what = "best" if len(best["values"]) == 1 else "on the front"

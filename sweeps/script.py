@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,6 +16,7 @@ from rich.console import Console
 from contrast.component import UserError
 from contrast.stage import Stage
 from sweeps import store_commands
+from sweeps.budget import limited
 from sweeps.calling import call
 from sweeps.controller import SweepFailed
 from sweeps.disk import full, refusal
@@ -41,6 +43,9 @@ Slots = Annotated[int | None, typer.Option(help="Units at once; if not given, 2 
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 Grow = Annotated[bool, typer.Option("--grow", help="The cluster starts nodes for units that wait: wait for what no node has yet.")]
+Hours = Annotated[float | None, typer.Option("--hours", help="Budget: hours of wall time, over all launches.")]
+CoreHours = Annotated[float | None, typer.Option("--core-hours", help="Budget: core-hours, over all launches.")]
+GpuHours = Annotated[float | None, typer.Option("--gpu-hours", help="Budget: GPU-hours, over all launches.")]
 
 
 app.command()(store_commands.show)
@@ -126,12 +131,16 @@ def run(
     mlflow: Mlflow = None,
     resources: Needs = None,
     grow: Grow = False,
+    hours: Hours = None,
+    core_hours: CoreHours = None,
+    gpu_hours: GpuHours = None,
 ) -> None:
     """Run a sweep; the same command again goes on where it was."""
     from sweeps.launch import Options, launch
     from sweeps.results import print_summary
 
     sweep = _find(name, preset, trials, seeds)
+    sweep = replace(sweep, budget=limited(sweep.budget, hours=hours, core_hours=core_hours, gpu_hours=gpu_hours))
     if slots is not None and slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
     console = terminal()
@@ -143,6 +152,8 @@ def run(
     print_summary(outcome.population, outcome.page, options.root, options.mlflow, console)
     if outcome.unsent:
         Console(stderr=True).print(outcome.unsent, style="yellow", soft_wrap=True, highlight=False, markup=False)
+    if outcome.spent:
+        console.print(f"{outcome.spent}; the same command with a larger budget goes on", highlight=False, soft_wrap=True)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
     if any(candidate.state == "failed" for candidate in outcome.population.candidates.values()):

@@ -19,6 +19,7 @@ from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
 from contrast.losses.loss import Loss
 from contrast.stage import Metrics, Stage
+from sweeps.budget import Budget
 from sweeps.calling import call
 from sweeps.gate import FEWEST
 from sweeps.objective import Bound, Objective, declared
@@ -63,6 +64,7 @@ class Sweep:
     metrics and table columns; all main results if not given. baseline: the arm against which paired differences are
     printed. open: candidates in progress at once in an arm; the draw of candidate k sees the results of candidates
     0..k-open and no others, so it depends on the declaration alone, not on timing.
+    budget: the most that all launches together may cost.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Sweep:
     baseline: str | None = None
     open: int | None = None
     question: str = ""
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         require_types(self)

@@ -36,13 +36,11 @@ def run_unit(controller: Controller, unit: WorkUnit, place: Place, memory: Memor
 def tell(controller: Controller, unit: WorkUnit, message: Message) -> Signal:
     """Pass a worker's message on to the controller; STOP when the unit is to end."""
     stage = unit.stages[message.index]
-    if message.kind == "began" and message.index == 0:
-        return controller.began(unit)
+    if message.kind == "began":
+        return controller.began(unit) if message.index == 0 else Signal.CONTINUE
     if message.kind == "epoch":
         return controller.report(unit, stage, message.epoch, message.metrics)
     if message.kind == "committed":
         return controller.committed(unit, stage)
-    if message.kind == "failed":
-        controller.failed(unit, stage, message.cause, message.text)
-        return Signal.STOP
-    return Signal.CONTINUE
+    controller.failed(unit, stage, message.cause, message.text)
+    return Signal.STOP

@@ -127,7 +127,7 @@ class Bridge:
         if first and self.controller.began(unit, result["node"]) is Signal.STOP:
             return Signal.STOP
         signal = tell(self.controller, unit, Message(**json.loads(message)))
-        return Signal.STOP if self.controller.stopping or self.controller.fatal is not None else signal
+        return Signal.STOP if self.controller.ending else signal
 
     def over(self, trial_id: str, result: dict[str, Any] | None, lost: bool) -> None:
         """A trial ended: its unit is finished, or its worker was lost."""
