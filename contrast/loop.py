@@ -4,6 +4,7 @@ Randomness comes from counters (`contrast/random.py`), so the whole state of a t
 its optimiser remembers of each weight; no generator has to be saved.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from contrast import random
 from contrast.augmentations.views import Views
 from contrast.component import Component, UserError
 from contrast.data.dataset import Images
-from contrast.losses.loss import Loss
+from contrast.distributed import Processes
+from contrast.losses.loss import Loss, full_precision
 from contrast.model import Net
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Diverged, Metrics
@@ -32,24 +34,31 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step computes: views of a batch, the loss of the network's output, and an optional gradient penalty."""
+    """What one step computes: views of a batch, the loss of the network's output, and an optional gradient penalty.
+
+    Of several `processes` each sees its part of the batch, and the outputs of all come together in the loss.
+    """
 
     views: Views
     loss: Loss
     penalty: Penalty | None
     precision: torch.dtype
     device: torch.device
+    processes: Processes = Processes()
 
     def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
-        """The loss and the penalty of one batch: `pixels` uint8 [N, C, H, W], `labels` int64 [N]."""
+        """The loss of one batch and the penalty of this process' part of it.
+
+        `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of the part.
+        """
         inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
         n, v = inputs.shape[:2]
         if self.penalty is not None:
             inputs.requires_grad_(True)
-        flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        flat = self.processes.shared(inputs).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             output = net(flat)
-        output = output.float().view(n, v, -1)
+        output = self.processes.gathered(full_precision(output.view(n, v, output.shape[1:].numel())), len(labels))
         drawn = self.loss.at_step(at.seed, at.epoch, at.step)
         loss = _one_number(drawn, drawn(output, labels))
         if self.penalty is None:
@@ -90,17 +99,19 @@ def train_epoch(
     losses, penalties = [], []
     for i, rows in enumerate(batches):
         set_rate(optimizer, lr(i, len(batches)))
-        pixels = torch.from_numpy(images.pixels[rows]).to(step.device, non_blocking=True)
+        mine = rows[step.processes.part(len(rows))]
+        pixels = torch.from_numpy(images.pixels[mine]).to(step.device, non_blocking=True)
         labels = torch.from_numpy(images.labels[rows]).to(step.device, non_blocking=True)
-        loss, penalty = step(net, pixels, labels, images.ids[rows], Place(seed, epoch, i))
-        total = loss + penalty
-        if not torch.isfinite(total):
-            raise Diverged(f"the loss became {total.item()} in epoch {epoch}")
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
+        loss, penalty = step(net, pixels, labels, images.ids[mine], Place(seed, epoch, i))
+        with torch.no_grad():
+            penalties.append(step.processes.summed(penalty).item())
         losses.append(loss.item())
-        penalties.append(penalty.item())
+        if not math.isfinite(losses[-1] + penalties[-1]):
+            raise Diverged(f"the loss became {losses[-1] + penalties[-1]} in epoch {epoch}")
+        optimizer.zero_grad(set_to_none=True)
+        (loss / step.processes.size + penalty).backward()
+        step.processes.sum_gradients(net.parameters())
+        optimizer.step()
     metrics = {"loss": float(np.mean(losses)), "lr": lr(len(batches) - 1, len(batches))}
     return metrics if step.penalty is None else metrics | {"penalty": float(np.mean(penalties))}
 

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -52,6 +52,7 @@ class Pretrain(Stage):
     schedule: Schedule = Cosine(rate=0.1)
     penalty: Penalty | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 2, self, "batch_size", "must be at least 2", "Contrast needs a second image.")
@@ -106,12 +107,13 @@ class Pretrain(Stage):
         images = workspace.images(self.data)
         net = initial_net(self.data, self.encoder, self.head, self.seed)
         net = net.to(workspace.device).to(memory_format=torch.channels_last)
+        workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
         done, state = workspace.restore()
         if done:
             load_training_state(net, optimizer, state)
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        step = Step(self.views, self.loss, self.penalty, precision, workspace.device)
+        step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes)
         metrics: Metrics = workspace.last_metrics()
         for epoch in range(done + 1, self.epochs + 1):
             lr = partial(self.schedule.within, self.optimizer.lr, epoch, self.epochs)

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from contrast.component import Component, UserError, nested
 from contrast.data.dataset import Dataset, Images
+from contrast.distributed import Processes
 from contrast.model import Artefact, Model, Net
 from contrast.saved import CURVE, STATE, encoded, first_lines, read_saved
 
@@ -32,7 +34,12 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class Stage(Component):
-    """A component that runs. Fields that are stages are its upstream; there is no other way to depend on one."""
+    """A component that runs. Fields that are stages are its upstream; there is no other way to depend on one.
+
+    `parallel`: whether several processes can run it together, each with its own workspace; then it yields the same in all.
+    """
+
+    parallel: ClassVar[bool] = False
 
     def run(self, workspace: "Workspace") -> Generator[Metrics, None, Metrics]:
         """Yield the metrics of each epoch (after saving state), return the results; the first result is the main one."""
@@ -90,6 +97,7 @@ class Workspace:
 
     `folder`: the attempt's own folder, the only place it writes to. `resolve`: the artefact of an upstream stage. `data`:
     the image folder, or None. `monitor`: called on the network in training at chosen epochs, returns metrics to yield.
+    `processes`: those that run the stage together; only the first of them writes.
     """
 
     folder: Path
@@ -98,6 +106,7 @@ class Workspace:
     device: torch.device = torch.device("cpu")
     monitor: Callable[[Model], Metrics] | None = None
     memory: Memory = field(default_factory=Memory)
+    processes: Processes = Processes()
 
     def of(self, stage: Stage) -> Artefact:
         """What the upstream `stage` left."""
@@ -130,11 +139,15 @@ class Workspace:
 
     def keep_arrays(self, **arrays: np.ndarray) -> None:
         """Keep arrays beside the results; a second call replaces the first."""
+        if not self.processes.first:
+            return
         with _replacing(self.folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def keep_weights(self, weights: dict[str, Tensor]) -> None:
         """Keep weights beside the results, as safetensors."""
+        if not self.processes.first:
+            return
         with _replacing(self.folder / "weights.safetensors") as temporary:
             temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in weights.items()}))
 
@@ -143,6 +156,8 @@ class Workspace:
 
         The curve is written first: a kill between the two leaves a line too many, which `restore` cuts, never one too few.
         """
+        if not self.processes.first:
+            return
         with open(self.folder / CURVE, "a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
             file.flush()
@@ -166,6 +181,8 @@ class Workspace:
         A state or a curve that is not as it was saved does not count: the stage begins at the start.
         """
         epoch, state = read_saved(self.folder)
+        if not self.processes.first:
+            return epoch, state
         if not epoch:
             for name in (CURVE, STATE):
                 (self.folder / name).unlink(missing_ok=True)

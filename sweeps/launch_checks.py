@@ -89,7 +89,9 @@ def check_resources(options: Sequence[str], function: Callable[[Stage], Resource
     resources = parsed(list(options), declared(function) if function is not None else cores_only)
     units = {part for stage in built for part in walk(stage) if isinstance(part, Stage)}
     for unit in units:
-        resources(unit)
+        if resources(unit).gpus >= 2 and not unit.parallel:
+            rule = f"{type(unit).__name__} runs in one process, so a second GPU has no effect"
+            raise UserError(f"--resources = {resources(unit)}: {rule}. Ask for gpu:1 or a part of it.")
     known = sorted({type(unit).__name__ for unit in units})
     for option in options:
         name = option.partition("=")[0]

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,14 +23,17 @@ import torch
 
 from analysis.measure import Measure
 from contrast.component import UserError
+from contrast.distributed import Processes
 from contrast.model import Model
 from contrast.pretrain import Pretrain
 from contrast.signals import feature_std, rankme
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace, extract
 from sweeps.controller import WorkUnit
 from sweeps.disk import full, lasting, refusal
+from sweeps.engines import processes
 from sweeps.fingerprint import package_digest
 from sweeps.masking import masked
+from sweeps.resources import Resources
 from sweeps.store import Store, read_curve
 
 PROBE = 1024  # images
@@ -49,7 +52,7 @@ class Place:
 class Message:
     """What a worker tells: a stage began, an epoch is saved, a stage is committed or failed; `index` in the unit's stages.
 
-    For "failed", `text` is what happened and `cause` "user", "refused" or "exception".
+    For "failed", `text` is what happened and `cause` "user", "refused", "exception" or "infrastructure".
     """
 
     kind: Literal["began", "epoch", "committed", "failed"]
@@ -98,9 +101,7 @@ def _run(
     """Run one stage to its record; returns the message of a failure instead of raising what the stage raises."""
     attempt = store.begin(stage, identity)
     monitor = unit.monitor if unit.monitor is not None and unit.monitor.of == stage else None
-    workspace = Workspace(attempt, store.resolver(unit.identities), place.data, _device(unit), memory=memory)
-    if monitor is not None:
-        workspace.monitor = Monitor(monitor, workspace)
+    prepare = partial(_workspace, attempt, place, unit.identities, monitor)
     started = time.time()
     log = Log(attempt / "log.txt")
     log.line(f"{type(stage).__name__} {identity} starts")
@@ -108,7 +109,7 @@ def _run(
         yield Message("epoch", index, epoch, metrics)
     outcome, reason = "complete", ""
     results: Metrics = {}
-    running = stage.run(workspace)
+    running = _running(stage, prepare, unit, memory)
     try:
         while True:
             with log.captured():
@@ -129,14 +130,51 @@ def _run(
     except (Exception, SystemExit) as error:  # whatever a user's stage raises is that stage's failure, not the worker's
         if isinstance(error, OSError) and full(error):
             raise
-        text = masked("".join(traceback.format_exception(error)[-6:]))
+        child = isinstance(error, processes.ChildFailed | processes.ChildLost)
+        text = masked(str(error) if child else "".join(traceback.format_exception(error)[-6:]))
         log.line(text)
-        return Message("failed", index, text=text, cause="exception")
+        cause = "infrastructure" if isinstance(error, processes.ChildLost) else "exception"
+        return Message("failed", index, text=text, cause=cause)
     finally:
         running.close()
     log.line(f"{outcome} {results}")
-    store.commit(stage, identity, unit.values[index], attempt, outcome, results, started=started, made_by=made_by(), reason=reason)
+    store.commit(
+        stage,
+        identity,
+        unit.values[index],
+        attempt,
+        outcome,
+        results,
+        started=started,
+        made_by=made_by(stage, unit.resources),
+        reason=reason,
+    )
     return None
+
+
+def _running(stage: Stage, prepare: Callable[..., Workspace], unit: WorkUnit, memory: Memory) -> Generator[Metrics, None, Metrics]:
+    """The stage's generator: here, or over the processes that share the unit's cores and have a GPU each."""
+    count = processes.number(stage, unit.resources)
+    if count > 1:
+        return processes.run(stage, prepare, count, threads_of(stage, unit.resources))
+    return stage.run(prepare(Processes(), _device(unit), memory))
+
+
+def _workspace(
+    attempt: Path,
+    place: Place,
+    identities: dict[Stage, str],
+    monitor: Measure | None,
+    together: Processes,
+    device: torch.device,
+    memory: Memory | None = None,
+) -> Workspace:
+    """The workspace of one process; only the first monitors."""
+    resolve = Store(place.root).resolver(identities)
+    workspace = Workspace(attempt, resolve, place.data, device, memory=memory or Memory(), processes=together)
+    if monitor is not None and together.first:
+        workspace.monitor = Monitor(monitor, workspace)
+    return workspace
 
 
 def _numbers(stage: Stage, results: object) -> Metrics:
@@ -177,9 +215,16 @@ def _device(unit: WorkUnit) -> torch.device:
     return torch.device("cuda") if unit.resources.gpus > 0 and torch.cuda.is_available() else torch.device("cpu")
 
 
-def made_by() -> dict[str, str]:
-    """Versions, machine, threads and commit that a record states."""
-    return _installed() | {"threads": str(torch.get_num_threads())}
+def threads_of(stage: Stage, resources: Resources) -> int:
+    """Threads of each process that runs the stage: they share the unit's cores."""
+    return max(1, int(resources.cpus) // processes.number(stage, resources))
+
+
+def made_by(stage: Stage, resources: Resources) -> dict[str, str]:
+    """Versions, machine, commit, and what a stage occupied, as a record states them; threads are those of each process."""
+    count = processes.number(stage, resources)
+    threads = torch.get_num_threads() if count == 1 else threads_of(stage, resources)
+    return _installed() | {"threads": str(threads), "processes": str(count), "resources": str(resources)}
 
 
 @cache

@@ -13,6 +13,7 @@ from sweeps import Sweep
 from sweeps.engines import inline
 from sweeps.engines.worker import Place, cap_threads, execute, made_by
 from sweeps.fingerprint import fingerprint, package_digest
+from sweeps.resources import Resources
 from tests.world import TROUBLE, Score, Train, World
 
 
@@ -104,12 +105,13 @@ def test_a_worker_with_other_code_than_the_driver_refuses(world):
 
 def test_a_record_says_with_what_it_was_made(world):
     list(execute(unit_of(world, Train(0.5, 0, 2)), world.place, Memory()))
-    by = made_by()
+    by = made_by(Train(0.5, 0), Resources(2))
     assert (by["torch"], by["code"]) == (torch.__version__, package_digest())
+    assert (by["processes"], by["resources"]) == ("1", "cpu:2 gpu:0")
     assert by["python"] == sys.version.partition(" ")[0]
     cap_threads(2)
     try:
-        assert made_by()["threads"] == "2"
+        assert made_by(Train(0.5, 0), Resources(2))["threads"] == "2"
     finally:
         cap_threads(1)
 
