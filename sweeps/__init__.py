@@ -8,6 +8,7 @@ from sweeps.samplers import GP as GP
 from sweeps.samplers import NSGA2 as NSGA2
 from sweeps.samplers import QMC as QMC
 from sweeps.samplers import TPE as TPE
+from sweeps.samplers import Grid as Grid
 from sweeps.samplers import Random as Random
 from sweeps.script import main as main
 from sweeps.sweep import Confirm as Confirm

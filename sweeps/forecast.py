@@ -114,7 +114,7 @@ def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved]) -> list
     label, arm = sweep.arm_list[a]
     points: list[_Point] = []
     study = Study(sweep, arm, phase)
-    for index in range(sweep.trials if phase == "search" else 1):
+    for index in range(study.planned):
         before = saved.get(index * len(sweep.arm_list) + a)
         if before is not None and before.label == label and all(point.saved is not None for point in points):
             trial = fixed(before.knobs)

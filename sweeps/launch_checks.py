@@ -12,21 +12,32 @@ from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
+from sweeps.grid import combinations
 from sweeps.objective import matches
 from sweeps.resources import Resources, cores_only, declared, parsed
-from sweeps.search import corners, fixed
+from sweeps.samplers import Grid
+from sweeps.search import check_given, corners, fixed
 from sweeps.sweep import Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
-    """Whether the space draws knobs; one that draws nothing runs once, on its seeds, in phase "confirm"."""
-    drawn = any(corners(sweep, arm, "search")[0][0] for _, arm in sweep.arm_list)
+    """Whether the space draws knobs that are free; if not, or on a grid, a sweep runs once, on its seeds, in phase "confirm"."""
+    if isinstance(sweep.sampler, Grid):
+        check_given(sweep, "confirm")
+        for _, arm in sweep.arm_list:
+            combinations(sweep, arm, "confirm")
+        return False
+    check_given(sweep, "search")
+    drawn = any(set(corners(sweep, arm, "search")[0][0]) - set(sweep.fixed) for _, arm in sweep.arm_list)
+    free = "free knobs" if sweep.fixed else "knobs"
     if not drawn and sweep.confirm is not None:
-        raise UserError(f"Sweep.confirm = {sweep.confirm!r}: the space draws no knobs, so there is nothing to confirm. Leave out confirm=.")
+        raise UserError(
+            f"Sweep.confirm = {sweep.confirm!r}: the space draws no {free}, so there is nothing to confirm. Leave out confirm=."
+        )
     if drawn and not sweep.objectives:
         raise UserError("Sweep.maximize = None: the space draws knobs, so something must be judged. Name a key in maximize= or minimize=.")
     if not drawn and sweep.trials > 1:
-        raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no knobs, so an arm has one candidate. Leave out trials.")
+        raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no {free}, so an arm has one candidate. Leave out trials.")
     return drawn
 
 

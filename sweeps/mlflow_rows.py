@@ -168,8 +168,8 @@ def _judged(candidate: Candidate) -> dict[str, object]:
 
 
 def _method(candidate: Candidate) -> str:
-    """What figures call a candidate: its arm, with its number where a search gives an arm several."""
-    number = f"#{candidate.number}" if candidate.of_phase("search") else ""
+    """What figures call a candidate: its arm, with its number where an arm may have several."""
+    number = f"#{candidate.number}" if candidate.of_phase("search") or candidate.knobs else ""
     return f"{candidate.label} {number}".strip() or "result"
 
 

@@ -1,6 +1,5 @@
 """A single point of a space, in this process: the way to try, debug and profile what a sweep will do."""
 
-import ast
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,15 +17,15 @@ from sweeps.launch_checks import checker
 from sweeps.lock import passing
 from sweeps.population import Population
 from sweeps.results import one_table
-from sweeps.search import checked_knobs, fixed
+from sweeps.search import checked_knobs, fixed, setting
 from sweeps.store import Store
-from sweeps.sweep import Knob, Sweep, call_space
+from sweeps.sweep import Sweep, call_space
 
 
 def run_one(sweep: Sweep, arm: str | None, settings: Sequence[str], seed: int, root: Path, data: Path | None, console: Console) -> None:
     """Run the point `knob=value ...` of one arm at one seed and print its metrics; its stages are kept like any others."""
     label, point = _arm(sweep, arm)
-    knobs = checked_knobs(sweep, point, dict(map(_setting, settings)))
+    knobs = checked_knobs(sweep, point, dict(map(setting, settings)))
     stages = call_space(sweep, fixed(knobs), seed, "search", point)
     checker(data)(stages, "search")
     single = Sweep(f"{sweep.name}-one", lambda trial, seed, phase: call_space(sweep, fixed(knobs), seed, "search", point), seeds=(seed,))
@@ -51,16 +50,3 @@ def _arm(sweep: Sweep, wanted: str | None) -> tuple[str, dict[str, object]]:
     if wanted not in arms:
         raise UserError(f"--arm = {wanted!r}: the sweep {sweep.name!r} has no such arm. Choose one of {', '.join(arms)}.")
     return wanted, arms[wanted]
-
-
-def _setting(text: str) -> tuple[str, Knob]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UserError(f"knob = {text!r}: must read name=value. Write for example temperature=0.1.")
-    try:
-        parsed = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        parsed = value
-    if not isinstance(parsed, float | int | str | bool | None):
-        raise UserError(f"{name} = {value!r}: must be a number, text, True, False or None. Write for example {name}=0.1.")
-    return name, parsed

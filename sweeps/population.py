@@ -36,7 +36,6 @@ class Population:
     ) -> None:
         self.sweep, self.store, self.files = sweep, store, files
         self.phase: Phase = "search" if searching else "confirm"
-        self.trials = sweep.trials if searching else 1
         self.check, self.emit = check, emit
         self.graph = Graph(store)
         self.candidates: dict[int, Candidate] = {}
@@ -50,7 +49,7 @@ class Population:
         self.studies = [Study(sweep, arm, self.phase) for _, arm in self.arms]
         for at, saved in sorted(files.read().items()):
             # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
-            if at < self.trials * arms and (at < arms or at - arms in self.candidates):
+            if at // arms < self.studies[at % arms].planned and (at < arms or at - arms in self.candidates):
                 self._readopt(saved)
         self.advance()
         # Only now: a launch that is refused, or killed here, leaves the files as they were.
@@ -80,7 +79,7 @@ class Population:
         for a in sorted(range(len(self.arms)), key=lambda a: drawn[a]):
             index = drawn[a]
             # The results that a candidate may see must all be there.
-            if index < self.trials and self.judged(a) > index - self.sweep.window:
+            if index < self.studies[a].planned and (self.phase == "confirm" or self.judged(a) > index - self.sweep.window):
                 label, arm = self.arms[a]
                 number = index * len(self.arms) + a
                 point = self._told(a, index).draw(index)
@@ -150,6 +149,11 @@ class Population:
             was = f"sweep {self.sweep.name!r}: candidate {saved.number} belongs to arm {saved.label!r}"
             raise UserError(f"{was}, the declaration says {label!r}. {cure}")
         point = fixed(saved.knobs)
+        for name, value in self.sweep.fixed.items():
+            if saved.knobs.get(name, value) != value:
+                cure = "Give the sweep that fixes it another name; finished stages are shared all the same."
+                was = f"candidate {saved.number} of sweep {self.sweep.name!r} has {name} = {saved.knobs[name]!r}"
+                raise UserError(f"Sweep.fixed: {name} = {value!r}: {was}. {cure}")
         try:
             stages = call_space(self.sweep, point, self.sweep.seeds[0], self.phase, arm)
         except UserError as error:
@@ -294,7 +298,7 @@ class Population:
     @property
     def drawn_all(self) -> bool:
         """Every candidate is drawn and judged."""
-        return all(self.judged(a) >= self.trials for a in range(len(self.arms)))
+        return all(self.judged(a) >= study.planned for a, study in enumerate(self.studies))
 
     @property
     def finished_all(self) -> bool:

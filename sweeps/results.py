@@ -18,6 +18,7 @@ from sweeps.audit import in_words, stopping
 from sweeps.budget import Budget, Spent, SpentFile
 from sweeps.candidate import Candidate, Replicate, Unwritten
 from sweeps.controller import Controller
+from sweeps.event import number
 from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
@@ -108,7 +109,10 @@ def results_table(population: Population) -> Table:
 
 
 def label(population: Population, candidate: Candidate) -> str:
-    """What tables and figures call a candidate: its arm, with its number where an arm may have several."""
+    """What tables and figures call a candidate: its arm, with its number where a search gives an arm several, its knobs on a grid."""
+    if population.phase == "confirm" and population.studies[candidate.number % len(population.arms)].planned > 1:
+        knobs = ", ".join(f"{name} = {number(value)}" for name, value in candidate.knobs.items())
+        return f"{candidate.label}, {knobs}" if candidate.label else knobs
     if population.phase == "confirm":
         return candidate.label or "result"
     return f"{candidate.label} #{candidate.number}".strip()
@@ -188,7 +192,7 @@ def status_of(sweep: Sweep, root: Path) -> dict[str, Any]:
         "sweep": sweep.name,
         "finished": population.nothing_left,
         "candidates": dict(Counter(c.state for c in population.candidates.values())),
-        "planned": population.trials * len(sweep.arm_list),
+        "planned": sum(study.planned for study in population.studies),
         "stages": {
             "held": sum(job.state == HELD for job in jobs),
             "diverged": sum(job.state == DIVERGED for job in jobs),

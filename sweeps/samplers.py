@@ -122,6 +122,11 @@ class Random:
         return RandomSampler(seed)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of finite knobs, each a candidate that runs on all `seeds` in phase "confirm"; nothing is searched."""
+
+
 Sampler = TPE | GP | NSGA2 | QMC | Random
 
 

@@ -38,6 +38,7 @@ Preset = Annotated[str | None, typer.Option(help="The scale of the sweep: smoke,
 Data = Annotated[Path | None, typer.Option(envvar="CONTRAST_DATA", help="Folder of the images.")]
 Trials = Annotated[int | None, typer.Option(help="Candidates per arm, instead of what the sweep declares.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds, such as 0,10,20, instead of those the sweep declares.")]
+Fix = Annotated[list[str] | None, typer.Option("--fix", help="knob=value to hold, more than once if needed.")]
 Engine = Annotated[Literal["ray", "inline"], typer.Option(help="Ray Tune, or this process.")]
 Slots = Annotated[int | None, typer.Option(help="Units at once; if not given, 2 on this machine, what fits on a cluster.")]
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
@@ -100,14 +101,22 @@ def list_sweeps() -> None:
 
 
 @app.command()
-def plan(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False) -> None:
+def plan(
+    name: Name,
+    preset: Preset = None,
+    root: Root = ROOT,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    fix: Fix = None,
+    as_json: AsJson = False,
+) -> None:
     """What would run, what is held already and how long it takes, without running anything."""
     from sweeps.forecast import forecast
     from sweeps.launch_checks import searches
     from sweeps.results import plan_table
     from sweeps.store import Untouched
 
-    sweep = _find(name, preset, trials, seeds)
+    sweep = _find(name, preset, trials, seeds, fix)
     store = Untouched(root)
     store.check_format()
     found = forecast(sweep, store, searches(sweep))
@@ -126,6 +135,7 @@ def run(
     data: Data = None,
     trials: Trials = None,
     seeds: Seeds = None,
+    fix: Fix = None,
     engine: Engine = "ray",
     slots: Slots = None,
     mlflow: Mlflow = None,
@@ -139,7 +149,7 @@ def run(
     from sweeps.launch import Options, launch
     from sweeps.results import print_summary
 
-    sweep = _find(name, preset, trials, seeds)
+    sweep = _find(name, preset, trials, seeds, fix)
     sweep = replace(sweep, budget=limited(sweep.budget, hours=hours, core_hours=core_hours, gpu_hours=gpu_hours))
     if slots is not None and slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
@@ -206,12 +216,18 @@ def one(
 
 @app.command()
 def status(
-    name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, as_json: AsJson = False
+    name: Name,
+    preset: Preset = None,
+    root: Root = ROOT,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    fix: Fix = None,
+    as_json: AsJson = False,
 ) -> None:
     """How far a sweep is."""
     from sweeps.results import status_of, status_table
 
-    found = status_of(_find(name, preset, trials, seeds), root)
+    found = status_of(_find(name, preset, trials, seeds, fix), root)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
@@ -219,19 +235,19 @@ def status(
 
 
 @app.command()
-def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None) -> None:
+def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, fix: Fix = None) -> None:
     """Write the report of what is finished, and print where it lies."""
     from sweeps.report import write_report
     from sweeps.results import adopted, print_summary
 
-    sweep = _find(name, preset, trials, seeds)
+    sweep = _find(name, preset, trials, seeds, fix)
     if not (root / "store").is_dir():
         raise UserError(f"--root = {str(root)!r}: has no store, so there is nothing to report. Name the --root of a run.")
     population = adopted(sweep, root)
     print_summary(population, write_report(population, root), root, None, terminal())
 
 
-def _find(name: str, preset: str | None, trials: int | None, seeds: str | None) -> Sweep:
+def _find(name: str, preset: str | None, trials: int | None, seeds: str | None, fix: list[str] | None = None) -> Sweep:
     if name not in _known:
         raise UserError(f"sweep = {name!r}: there is no such sweep. Choose one of {', '.join(_known)}.")
     declared = _known[name]
@@ -242,7 +258,9 @@ def _find(name: str, preset: str | None, trials: int | None, seeds: str | None) 
         raise UserError(f"--trials = {trials}: must be at least 1. Give the number of candidates per arm.")
     with _reading("--seeds", seeds):
         numbers = tuple(int(part) for part in seeds.split(",")) if seeds is not None else None
-    return sweep.with_options(trials, numbers)
+    from sweeps.search import setting
+
+    return sweep.with_options(trials, numbers, dict(map(setting, fix or ())))
 
 
 def _declared(name: str, declare: Callable[[str], Sweep], preset: str) -> Sweep:

@@ -18,7 +18,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from contrast.data.dataset import Phase
 from contrast.stage import Stage
-from sweeps.samplers import built
+from sweeps.grid import combinations
+from sweeps.samplers import Grid, built
+from sweeps.search import fixed
 from sweeps.sweep import Knob, Sweep, call_space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -69,24 +71,39 @@ class Study:
         # Hyperband chooses the bracket of a trial by the study's name.
         self._study = optuna.create_study(storage=self._storage, study_name=f"{sweep.name}/{_spelled(arm)}", directions=directions)
         self._id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._grid = {_point(knobs): knobs for knobs in combinations(sweep, arm, phase)} if isinstance(sweep.sampler, Grid) else None
+        self.planned = len(self._grid) if self._grid is not None else sweep.trials if phase == "search" else 1
         self.drawn = 0
         self.told = 0
 
     def draw(self, index: int) -> Draw:
         """Draw candidate `index`, the first that was not drawn; it sees what was told until now."""
+        if self._grid is not None:
+            return self._of_grid(index, next(iter(self._grid.values())))
         self._next(index)
-        seed = sampler_seed(self.sweep, self.arm, index)
-        self._study.sampler = built(self.sweep.sampler, seed, sampler_seed(self.sweep, self.arm, None), {})
+        seed, held = sampler_seed(self.sweep, self.arm, index), self.sweep.fixed
+        if not isinstance(self.sweep.sampler, Grid):
+            self._study.sampler = built(self.sweep.sampler, seed, sampler_seed(self.sweep, self.arm, None), held)
         before = dict(self._storage.get_study_system_attrs(self._id))
+        if index < len(self.sweep.points):
+            self._study.enqueue_trial({**self.sweep.points[index], **held})
         trial = self._study.ask()
         stages = call_space(self.sweep, trial, self.sweep.seeds[0], self.phase, self.arm)
         after = self._storage.get_study_system_attrs(self._id)
         changed = {name: value for name, value in after.items() if name not in before or before[name] != value}
         return Draw(dict(trial.params), dict(trial.distributions), stages, {"trial": self.noted(index), "study": changed})
 
+    def _of_grid(self, index: int, knobs: Mapping[str, Knob]) -> Draw:
+        point = fixed(dict(knobs))
+        stages = call_space(self.sweep, point, self.sweep.seeds[0], self.phase, self.arm)
+        self.adopt(index, point.params, point.distributions, {})
+        return Draw(dict(point.params), dict(point.distributions), stages)
+
     def adopt(self, index: int, knobs: Mapping[str, Knob], distributions: Mapping[str, BaseDistribution], kept: Kept) -> None:
         """Take candidate `index` as it was drawn in an earlier launch."""
         self._next(index)
+        if self._grid is not None:
+            self._grid.pop(_point(knobs), None)
         noted = dict(kept.get("trial", {}))
         self._study.add_trial(
             create_trial(state=TrialState.RUNNING, params=dict(knobs), distributions=dict(distributions), system_attrs=noted)
@@ -147,6 +164,10 @@ def sampler_seed(sweep: Sweep, arm: Mapping[str, Any], index: int | None) -> int
     """The seed of the sampler for one candidate, or for what all candidates of an arm share."""
     text = f"{sweep.sampler_seed}/{_spelled(arm)}/{'arm' if index is None else index}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+
+
+def _point(knobs: Mapping[str, Knob]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, repr(value)) for name, value in knobs.items()))
 
 
 def _spelled(arm: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -23,7 +23,7 @@ from sweeps.budget import Budget
 from sweeps.calling import call
 from sweeps.gate import FEWEST
 from sweeps.objective import Bound, Objective, declared
-from sweeps.samplers import Sampler
+from sweeps.samplers import Grid, Sampler
 
 Knob = float | int | str | bool | None
 Space = Callable[..., dict[str, Stage]]
@@ -63,8 +63,8 @@ class Sweep:
     fresh seeds for the best. across: stages over all confirmed replicates. headline: patterns of keys that become MLflow
     metrics and table columns; all main results if not given. baseline: the arm against which paired differences are
     printed. open: candidates in progress at once in an arm; the draw of candidate k sees the results of candidates
-    0..k-open and no others, so it depends on the declaration alone, not on timing.
-    budget: the most that all launches together may cost.
+    0..k-open and no others, so it depends on the declaration alone, not on timing. points: knobs that are tried first, the
+    others of a point drawn. fixed: knobs that are held. budget: the most that all launches together may cost.
     """
 
     name: str
@@ -79,8 +79,10 @@ class Sweep:
     pruner: optuna.pruners.BasePruner | None = None
     confirm: Confirm | None = None
     across: Callable[[Sequence[Run]], dict[str, Stage]] | None = None
-    sampler: Sampler | Callable[[int], optuna.samplers.BaseSampler] | None = None
+    sampler: Sampler | Grid | Callable[[int], optuna.samplers.BaseSampler] | None = None
     sampler_seed: int = 0
+    points: tuple[Mapping[str, Any], ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     headline: tuple[str, ...] = ()
     baseline: str | None = None
     open: int | None = None
@@ -103,6 +105,7 @@ class Sweep:
         require(self.open is None or self.open >= 1, self, "open", "must be at least 1", "Leave it out for the default.")
         require(1 <= self.pilot <= len(self.seeds), self, "pilot", f"must be 1 to {len(self.seeds)}, the number of seeds", "Lower pilot.")
         self._check_objectives()
+        self._check_search()
         require(self.pruner is None or self.monitor is not None, self, "pruner", "has nothing to watch", "Name a monitor= key.")
         require(self.monitor is None or bool(self.objectives), self, "monitor", "has no effect without an objective", "Give maximize=.")
         fresh = self.confirm is None or not set(self.confirm.seeds) & set(self.seeds)
@@ -111,6 +114,16 @@ class Sweep:
         require(len(labels) > 0, self, "arms", "has an axis without values", "Give each axis at least one value.")
         require(len(set(labels)) == len(labels), self, "arms", "has two arms with one label", "Give each value once.")
         require(self.baseline is None or self.baseline in labels, self, "baseline", f"is not an arm ({', '.join(labels)})", "Name an arm.")
+
+    def _check_search(self) -> None:
+        given = "is in fixed= with another value"
+        clash = any(point.get(name, value) != value for point in self.points for name, value in self.fixed.items())
+        require(not clash, self, "points", given, "Leave the knob out of the points, or do not fix it.")
+        if isinstance(self.sampler, Grid):
+            rule = "has no effect with sampler=Grid(), which runs every combination on all seeds"
+            nothing = ("confirm", "monitor", "pruner", "baseline")
+            for name, idle in (("trials", 1), ("pilot", 1), ("points", ()), *((name, None) for name in nothing)):
+                require(getattr(self, name) == idle, self, name, rule, f"Leave out {name}=.")
 
     def _check_objectives(self) -> None:
         field = "maximize" if self.maximize is not None else "minimize"
@@ -148,9 +161,11 @@ class Sweep:
         """How many candidates of an arm are in progress at once."""
         return self.open if self.open is not None else max(4, math.ceil(self.trials / 8))
 
-    def with_options(self, trials: int | None, seeds: tuple[int, ...] | None) -> "Sweep":
-        """The same question with other `trials` or `seeds`; confirmation keeps its own seeds."""
-        return replace(self, trials=trials or self.trials, seeds=seeds or self.seeds, pilot=min(self.pilot, len(seeds or self.seeds)))
+    def with_options(self, trials: int | None, seeds: tuple[int, ...] | None, fixed: Mapping[str, Knob] | None = None) -> "Sweep":
+        """The same question with other `trials` or `seeds`, and more knobs held; confirmation keeps its own seeds."""
+        pilot = min(self.pilot, len(seeds or self.seeds))
+        held = {**self.fixed, **(fixed or {})}
+        return replace(self, trials=trials or self.trials, seeds=seeds or self.seeds, pilot=pilot, fixed=held)
 
 
 def named(key: str, results: Metrics) -> Metrics:
