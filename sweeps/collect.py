@@ -18,10 +18,11 @@ from pathlib import Path
 from analysis.table import Cell, Table
 from contrast.component import UserError
 from contrast.saved import STATE, read_saved, saved_epoch
+from sweeps.attempts import attempts
 from sweeps.claims import Claims, all_claims, living
 from sweeps.lock import driver, passing
 from sweeps.reach import Swept, all_sweeps
-from sweeps.store import Store, attempts, read_record, remove_stage
+from sweeps.store import Store, read_record, remove_stage
 
 PRUNED, SPARE, UNREACHED = "attempts of pruned candidates", "attempts and states without a result", "stages that no sweep needs"
 ORDER = (PRUNED, SPARE, UNREACHED)

@@ -31,7 +31,7 @@ from sweeps.ending import INTERRUPTED
 from sweeps.engines.worker import Place
 from sweeps.event import Event
 from sweeps.launch_checks import check_address, check_corners, check_folders, check_machine, check_resources, checker, searches
-from sweeps.lock import Lock
+from sweeps.lock import Lock, refuse_driven
 from sweeps.memory import PeakMemory
 from sweeps.mlflow_log import MlflowLog, NotSent
 from sweeps.mlflow_rows import run_rows, summary_rows
@@ -82,6 +82,7 @@ class Outcome:
 
 def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     """Run a sweep to its end, or to Ctrl-C; running it again goes on where it was."""
+    refuse_driven(options.root / "sweeps" / sweep.name)  # before what takes long: it need not even be looked at
     searching = searches(sweep)
     check = checker(options.data)
     built = check_corners(sweep, searching, check)

@@ -77,10 +77,7 @@ class Lock:
     def _take(self, draft: Path) -> None:
         with open(self.path.with_name("driver.lock.door"), "w", encoding="utf-8") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
-            owner = _owner(self.path)
-            if owner is not None and not _stale(self.path, owner):
-                cure = "Wait for it or end it; `status` shows how far it is."
-                raise UserError(f"{self.path.parent}: another driver works on this sweep (pid {owner.pid} on {owner.host}). {cure}")
+            refuse_driven(self.folder)
             self.path.unlink(missing_ok=True)
             os.link(draft, self.path)
 
@@ -98,6 +95,14 @@ def driver(folder: Path) -> Owner | None:
     path = folder / "driver.lock"
     owner = _owner(path)
     return owner if owner is not None and not _stale(path, owner) else None
+
+
+def refuse_driven(folder: Path) -> None:
+    """Raise `UserError` when a living driver works on the sweep of a folder."""
+    owner = driver(folder)
+    if owner is not None:
+        cure = "Wait for it or end it; `status` shows how far it is."
+        raise UserError(f"{folder}: another driver works on this sweep (pid {owner.pid} on {owner.host}). {cure}")
 
 
 @contextlib.contextmanager

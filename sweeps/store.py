@@ -21,8 +21,9 @@ from pathlib import Path
 
 from contrast.component import UserError
 from contrast.model import Artefact
-from contrast.saved import CURVE, STATE, first_lines, read_saved, saved_epoch
+from contrast.saved import CURVE, STATE, saved_epoch
 from contrast.stage import Metrics, Stage
+from sweeps.attempts import attempts, began, copied_state, remove_states, seconds_saved, wait_for_others
 from sweeps.fingerprint import fingerprint
 from sweeps.seal import sealed, unsealed
 
@@ -142,11 +143,12 @@ class Store:
     def begin(self, stage: Stage, identity: str) -> Path:
         """A new attempt's folder, with the newest sound training state of an earlier attempt copied into it."""
         folder = self.folder(stage, identity)
+        wait_for_others(folder)
         attempt = folder / f"{time.time_ns():x}-{secrets.token_hex(3)}"
         attempt.mkdir(parents=True)
         saved = sorted(((saved_epoch(old), old.name, old) for old in attempts(folder) if old != attempt), reverse=True)
         for epoch, _, old in saved:
-            if epoch > 0 and _copied_state(old, attempt):
+            if epoch > 0 and copied_state(old, attempt):
                 break
         return attempt
 
@@ -171,7 +173,7 @@ class Store:
             _sync(attempt / name)
         finished = time.time()
         folder = self.folder(stage, identity)
-        seconds = finished - started + sum(_seconds_saved(old) for old in attempts(folder) if old != attempt)
+        seconds = finished - started + sum(seconds_saved(old) for old in attempts(folder) if old != attempt)
         record = Record(
             identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
         )
@@ -183,13 +185,13 @@ class Store:
         except FileExistsError:
             standing = self.held(stage, identity)
             if standing is not None:
-                _remove_states(folder)
+                remove_states(folder)
                 return standing
             os.link(temporary, folder / "record.json")
         finally:
             temporary.unlink()
         _sync(folder)
-        _remove_states(folder)  # only now: a kill before the record stands must not lose the training
+        remove_states(folder)  # only now: a kill before the record stands must not lose the training
         self._known[identity] = record
         return record
 
@@ -211,7 +213,7 @@ class Store:
         found = attempts(self.folder(stage, identity))
         if not found:
             return None
-        return min(map(_began, found)), max(path.stat().st_mtime for path in found)
+        return min(map(began, found)), max(path.stat().st_mtime for path in found)
 
     def folders(self) -> dict[str, Path]:
         """The folder of every stage that was ever begun, by fingerprint."""
@@ -274,53 +276,11 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def attempts(folder: Path) -> list[Path]:
-    """The attempts at a stage, oldest first."""
-    named = re.compile("[0-9a-f]+-[0-9a-f]+")
-    return sorted(path for path in folder.iterdir() if named.fullmatch(path.name) and path.is_dir()) if folder.is_dir() else []
-
-
-def _began(attempt: Path) -> float:
-    """When an attempt began, in seconds since 1970; its name says it."""
-    return int(attempt.name.partition("-")[0], 16) / 1e9
-
-
-def _seconds_saved(attempt: Path) -> float:
-    """How long an attempt worked until it last saved an epoch."""
-    curve = attempt / "curve.jsonl"
-    return max(0.0, curve.stat().st_mtime - _began(attempt)) if curve.exists() else 0.0
-
-
-def _remove_states(folder: Path) -> None:
-    """Remove the training states of all attempts at a finished stage; one of them that still runs needs its own no more."""
-    for attempt in attempts(folder):
-        with contextlib.suppress(OSError):  # the record stands, whatever lies there in a state's place
-            (attempt / STATE).unlink(missing_ok=True)
-
-
 def remove_stage(folder: Path) -> None:
     """Remove a stage and all its attempts; the record first, so that a kill on the way leaves a stage that is not finished."""
     (folder / "record.json").unlink(missing_ok=True)
     _sync(folder)
     shutil.rmtree(folder)
-
-
-def _copied_state(old: Path, attempt: Path) -> bool:
-    """Copy the training state of an earlier attempt; False when it is not sound, or was committed meanwhile, which removes it.
-
-    The state first: who saves another epoch meanwhile adds a line to the curve, and lines beyond the state's epoch are cut.
-    """
-    try:
-        shutil.copyfile(old / STATE, attempt / STATE)
-        lines = first_lines(old / CURVE, saved_epoch(attempt))
-        (attempt / CURVE).write_bytes(b"".join(line + b"\n" for line in lines))
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        lines = []
-    if lines and read_saved(attempt)[0]:
-        return True
-    for name in (CURVE, STATE):
-        (attempt / name).unlink(missing_ok=True)
-    return False
 
 
 def _digest(path: Path) -> str:

@@ -28,6 +28,7 @@ from contrast.model import Model
 from contrast.pretrain import Pretrain
 from contrast.signals import feature_std, rankme
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace, extract
+from sweeps.attempts import computing
 from sweeps.controller import WorkUnit
 from sweeps.disk import full, lasting, refusal
 from sweeps.engines import processes
@@ -112,7 +113,7 @@ def _run(
     running = _running(stage, prepare, unit, memory)
     try:
         while True:
-            with log.captured():
+            with computing(attempt), log.captured():
                 try:
                     metrics = next(running)
                 except StopIteration as stop:

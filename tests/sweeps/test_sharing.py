@@ -6,21 +6,27 @@ The processes are forked, so that none has to import anything, and run whole lau
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from queue import Queue
 
 import pytest
+import torch
 from rich.console import Console
 
 from contrast.component import UserError
+from contrast.saved import read_saved
+from contrast.stage import Workspace
 from sweeps import Sweep
+from sweeps.attempts import computing
 from sweeps.claims import Claims
 from sweeps.launch import Options, launch
 from sweeps.lock import passing
-from sweeps.store import read_record
+from sweeps.store import Store, read_record
 from tests.driver import without_pictures
 from tests.world import Score, Train, World
 
@@ -158,3 +164,29 @@ def test_the_same_sweep_started_twice_at_once_is_refused_one_time(root, start):
     assert "another driver works on this sweep" in refused[2]
     assert finished[1] == ["complete"] * 2
     assert set(computed(root).values()) == {1}
+
+
+def compute(root, attempt, saved):
+    """A worker in the middle of an epoch, with two saved."""
+    with computing(attempt):
+        space = Workspace(attempt, resolve=lambda stage: None)
+        for epoch in (1, 2):
+            space.save(epoch, {"loss": 1.0}, {"w": torch.zeros(1)})
+        saved.set()
+        FORK.Event().wait()
+
+
+def test_who_goes_on_with_a_stage_waits_until_a_worker_without_a_driver_is_gone(root):
+    store, stage = Store(root), Train(0.5, 0)
+    saved, begun = FORK.Event(), Queue()
+    worker = FORK.Process(target=compute, args=(root, store.begin(stage, "0" * 32), saved))
+    worker.start()
+    saved.wait()
+    following = threading.Thread(target=lambda: begun.put(store.begin(stage, "0" * 32)))
+    following.start()
+    following.join(0.3)
+    assert following.is_alive()
+    worker.kill()
+    following.join()
+    assert read_saved(begun.get())[0] == 2
+    worker.join()
