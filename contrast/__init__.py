@@ -29,6 +29,7 @@ from contrast.augmentations import simaugment as simaugment
 from contrast.augmentations import simclr_cifar_tf as simclr_cifar_tf
 from contrast.augmentations import simclr_imagenet as simclr_imagenet
 from contrast.augmentations import stacked_randaugment as stacked_randaugment
+from contrast.batches import ClassPairs as ClassPairs
 from contrast.component import Component as Component
 from contrast.component import UserError as UserError
 from contrast.component import require as require

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from contrast import random
 from contrast.augmentations.views import Views
+from contrast.batches.batches import Batches
 from contrast.component import Component, UserError
 from contrast.data.dataset import Images
 from contrast.distributed import Processes
@@ -87,15 +88,18 @@ def train_epoch(
     lr: Callable[[int, int], float],
     seed: int,
     epoch: int,
+    batching: Batches | None = None,
 ) -> Metrics:
-    """Train `net` for one epoch in an order drawn for (seed, epoch); a last batch of one image is left out.
+    """Train `net` for one epoch in an order drawn for (seed, epoch), or in the batches that `batching` makes.
 
     `lr` gives the learning rate of step i of n. Returns the mean loss (and penalty) a step and the last learning rate. Raises
     `Diverged` at the first non-finite loss.
     """
     net.train()
-    order = random.permutation(seed, "order", images.ids, epoch=epoch)
-    batches = [rows for start in range(0, len(order), batch_size) if len(rows := order[start : start + batch_size]) > 1]
+    if batching is None:
+        batches = in_order(images.ids, batch_size, seed, epoch)
+    else:
+        batches = batching(images.labels, images.ids, batch_size, seed, epoch)
     losses, penalties = [], []
     for i, rows in enumerate(batches):
         set_rate(optimizer, lr(i, len(batches)))
@@ -114,6 +118,12 @@ def train_epoch(
         optimizer.step()
     metrics = {"loss": float(np.mean(losses)), "lr": lr(len(batches) - 1, len(batches))}
     return metrics if step.penalty is None else metrics | {"penalty": float(np.mean(penalties))}
+
+
+def in_order(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Batches of the order drawn for (seed, epoch); a last batch of one image is left out."""
+    order = random.permutation(seed, "order", ids, epoch=epoch)
+    return [rows for start in range(0, len(order), batch_size) if len(rows := order[start : start + batch_size]) > 1]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -14,6 +14,8 @@ import torch
 
 from contrast import random
 from contrast.augmentations.views import Views
+from contrast.batches.batches import Batches
+from contrast.batches.class_pairs import ClassPairs
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
@@ -23,6 +25,7 @@ from contrast.heads.stage_heads import StageHeads
 from contrast.loop import Step, load_training_state, train_epoch, training_state
 from contrast.losses.layerwise import Layerwise
 from contrast.losses.loss import Loss
+from contrast.losses.n_pairs import NPairs
 from contrast.model import Artefact, LayerwiseNet, Model, Net
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
@@ -35,9 +38,9 @@ from contrast.stage import Metrics, Stage, Workspace
 class Pretrain(Stage):
     """Train `encoder` and `head` on `data` for `epochs` (PROTOCOL 3); `batch_size` counts images, each seen in all its views.
 
-    `seed` decides initial weights, order and views. A penalty of weight 0 is no penalty. `precision` is that of the
-    network's forward and backward pass; losses are always computed in float32. Results: `loss` of the last epoch, and
-    what the loss reports of its constants (such as `lambda_eff`).
+    `seed` decides initial weights, order and views; `batches` None takes the images in random order. A penalty of weight 0 is
+    no penalty. `precision` is that of the network's forward and backward pass; losses are always computed in float32.
+    Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 
     data: Dataset
@@ -52,6 +55,7 @@ class Pretrain(Stage):
     schedule: Schedule = Cosine(rate=0.1)
     penalty: Penalty | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    batches: Batches | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -74,6 +78,10 @@ class Pretrain(Stage):
             "CrossEntropy takes Classifier(), contrastive losses MLPHead().",
         )
         _require_layers(self)
+        if self.batches is not None:
+            self.batches.check(self.batch_size, self.data.num_classes)
+        paired = isinstance(self.batches, ClassPairs) or self.views.count == 2 or not isinstance(self.loss, NPairs)
+        require(paired, self, "batches", "NPairs with one view needs two images of each class", "Set batches=ClassPairs(), or use 2 views.")
         if self.penalty is not None:
             fits = self.penalty.accepts(self.loss)
             require(
@@ -117,7 +125,9 @@ class Pretrain(Stage):
         metrics: Metrics = workspace.last_metrics()
         for epoch in range(done + 1, self.epochs + 1):
             lr = partial(self.schedule.within, self.optimizer.lr, epoch, self.epochs)
-            metrics = train_epoch(net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=epoch)
+            metrics = train_epoch(
+                net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=epoch, batching=self.batches
+            )
             if workspace.monitor is not None and (epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs):
                 metrics |= workspace.monitor(Model(self, workspace.so_far(), partial(copy.deepcopy, net), final=False))
             workspace.save(epoch, metrics, training_state(net, optimizer))

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contrast import encoders, heads, losses, optim, penalties
+from contrast import batches, encoders, heads, losses, optim, penalties
+from contrast.batches import ClassPairs
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
 from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, StageHeads, SupConHead
@@ -59,7 +60,7 @@ ENCODERS: list[Encoder] = [
 OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
 SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
 OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1, "per_view")]
-OTHERS += [LayerwiseInputGradient(0.1), StageHeads()]
+OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs()]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -89,7 +90,7 @@ def batch_for(component: Head | Encoder) -> Tensor:
 
 def test_every_exported_component_sits_the_exam():
     examples = {type(component) for component in EVERY}
-    assert set.union(*map(exported, (losses, heads, encoders, optim, penalties))) == examples
+    assert set.union(*map(exported, (losses, heads, encoders, optim, penalties, batches))) == examples
 
 
 @pytest.mark.parametrize("component", EVERY, ids=repr)

@@ -1,0 +1,4 @@
+"""How the images of an epoch are put together into batches, where it is not in random order, one a file."""
+
+from contrast.batches.batches import Batches as Batches
+from contrast.batches.class_pairs import ClassPairs as ClassPairs
