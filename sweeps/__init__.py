@@ -2,6 +2,8 @@
 
 from sweeps import ending as ending  # the first, for Ctrl-C during the imports below
 from sweeps.budget import Budget as Budget
+from sweeps.objective import AtLeast as AtLeast
+from sweeps.objective import AtMost as AtMost
 from sweeps.objective import Bound as Bound
 from sweeps.resources import Resources as Resources
 from sweeps.samplers import GP as GP

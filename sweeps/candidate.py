@@ -60,6 +60,12 @@ class Candidate:
     raced: bool = False
     audited: bool = False
     kept: Kept = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps all constraints."""
+        return all(violation <= 0 for violation in self.violations.values())
 
     def of_phase(self, phase: Phase) -> list[Replicate]:
         """The replicates of one phase, in order of seed as declared."""
@@ -68,7 +74,7 @@ class Candidate:
     def told(self) -> Told:
         """How it ended, as samplers and pruners see it; a diverged one is PRUNED without values: ranked last."""
         known = {
-            COMPLETE: Told(TrialState.COMPLETE, self.values, self.intermediate),
+            COMPLETE: Told(TrialState.COMPLETE, self.values, self.intermediate, self.violations),
             PRUNED: Told(TrialState.PRUNED, None, self.intermediate),
             DIVERGED: Told(TrialState.PRUNED),
             FAILED: Told(TrialState.FAIL),
@@ -94,6 +100,12 @@ class Saved:
     raced: bool = False
     audited: bool = False
     kept: Kept = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps all constraints."""
+        return all(violation <= 0 for violation in self.violations.values())
 
     def needs(self, seed: int, phase: Phase) -> dict[str, tuple[str, ...]]:
         """What a replicate said that its stages need; nothing in a file of an older version."""
@@ -125,9 +137,13 @@ class CandidateFiles:
 
     def write_across(self, stages: dict[str, str], needs: dict[str, tuple[str, ...]]) -> None:
         """Write down what compares all replicates: fingerprints by key, and by fingerprint what each stage needs."""
+        self.note("across", {"stages": stages, "needs": needs})
+
+    def note(self, name: str, data: dict[str, Any]) -> None:
+        """Write down something about the sweep beside its candidates, as `name`.json."""
         self.check()
-        text = sealed("across", {"stages": stages, "needs": needs})
-        path = self.folder.with_name("across.json")
+        text = sealed(name, data)
+        path = self.folder.with_name(f"{name}.json")
         if not path.exists() or path.read_bytes() != text.encode():
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
@@ -155,6 +171,7 @@ class CandidateFiles:
             raced=candidate.raced,
             audited=candidate.audited,
             kept=candidate.kept,
+            violations=candidate.violations,
         )
         path = self.folder / _name(candidate.number)
         text = sealed("candidate", asdict(saved))
@@ -168,7 +185,7 @@ class Unwritten(CandidateFiles):
     def write(self, candidate: Candidate) -> None:
         """Nothing."""
 
-    def write_across(self, stages: dict[str, str], needs: dict[str, tuple[str, ...]]) -> None:
+    def note(self, name: str, data: dict[str, Any]) -> None:
         """Nothing."""
 
 

@@ -20,6 +20,7 @@ from sweeps.search import fixed
 from sweeps.store import Store
 from sweeps.study import Study
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space
+from sweeps.warm_start import WarmStart, warm_start
 
 # Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU.
 GUESSES = {"Pretrain": 20.0, "Finetune": 0.1, "Landscape": 60.0}
@@ -60,7 +61,8 @@ def forecast(sweep: Sweep, store: Store, searching: bool) -> Forecast:
     graph = Graph(store)
     leaves: Counter[str] = Counter()
     saved = CandidateFiles(store.root, sweep.name).read()
-    for number, stages in enumerate(_replicates(sweep, searching, saved)):
+    warm = warm_start(sweep, store.root / "sweeps" / sweep.name)
+    for number, stages in enumerate(_replicates(sweep, searching, saved, warm)):
         for stage in stages.values():
             reached = graph.want(stage, (number, "confirm", 0))
             leaves.update(identity for identity in reached if isinstance(graph.jobs[identity].stage, Pretrain))
@@ -84,12 +86,12 @@ class _Point:
         return self.saved is not None and self.saved.state in (state.PRUNED, state.DIVERGED)
 
 
-def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved]) -> list[dict[str, Stage]]:
+def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved], warm: WarmStart) -> list[dict[str, Stage]]:
     """The stages of every replicate."""
     found: list[dict[str, Stage]] = []
     runs: list[Run] = []
     for a, (label, arm) in enumerate(sweep.arm_list):
-        points = _points(sweep, a, "search" if searching else "confirm", saved)
+        points = _points(sweep, a, "search" if searching else "confirm", saved, warm)
         confirmed = [
             (point, seed) for point in (_best(sweep, points) if searching else points) for seed in _confirm_seeds(sweep, searching)
         ]
@@ -109,11 +111,11 @@ def _confirm_seeds(sweep: Sweep, searching: bool) -> tuple[int, ...]:
     return sweep.confirm.seeds if sweep.confirm is not None else ()
 
 
-def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved]) -> list[_Point]:
+def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved], warm: WarmStart) -> list[_Point]:
     """The candidates of arm number `a`: those that have a file, then draws as if no result were known."""
     label, arm = sweep.arm_list[a]
     points: list[_Point] = []
-    study = Study(sweep, arm, phase)
+    study = Study(sweep, arm, phase, warm.of(sweep, label, arm))
     for index in range(study.planned):
         before = saved.get(index * len(sweep.arm_list) + a)
         if before is not None and before.label == label and all(point.saved is not None for point in points):
@@ -131,7 +133,7 @@ def _best(sweep: Sweep, points: list[_Point]) -> list[_Point]:
     top = sweep.confirm.top if sweep.confirm is not None else 0
     if any(point.saved is None or point.saved.state == state.OPEN for point in points):
         return [point for point in points if not point.over][:top]
-    complete = [point for point in points if point.saved is not None and point.saved.values is not None]
+    complete = [point for point in points if point.saved is not None and point.saved.values is not None and point.saved.feasible]
     order = ranked([point.saved.values for point in complete if point.saved and point.saved.values], sweep.objectives)
     return [complete[i] for i in order[:top]]
 

@@ -42,6 +42,7 @@ from sweeps.results import save_launch
 from sweeps.slots import Slots
 from sweeps.store import Store
 from sweeps.sweep import Sweep
+from sweeps.warm_start import check_warm_start
 
 SLOTS = 2  # units at once on this machine, if not said otherwise
 
@@ -92,6 +93,7 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
         check_address(options.address)
     store = Store.open(options.root)
     check_folders(options.root, sweep.name)
+    check_warm_start(sweep, options.root)
     with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")
         listeners: list[Callable[[Event], None]] = [display.event]

@@ -141,6 +141,9 @@ def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:
     of = f" of arm {label!r}" if label else ""
     if sweep.monitor is not None and sweep.monitor not in stages:
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: the space{of} returns no such key. Name one of {', '.join(stages)}.")
+    for constraint in sweep.constraints:
+        if not _may_match(constraint.key, stages):
+            raise UserError(f"Sweep.constraints: {constraint!r}: {_rule(stages, of)}")
     for objective in sweep.objectives:
         if not _may_match(objective.pattern, stages):
             raise UserError(f"Sweep.{objective.direction} = {objective.pattern!r}: {_rule(stages, of)}")

@@ -113,6 +113,7 @@ def _candidate_rows(sweep: Sweep, candidate: Candidate, seeds: Sequence[Standing
     fit = fitted((objectives, min(shown, MOST_KEYS)), *((_means(sweep, complete), room) for complete in phases.values()))
     status = "RUNNING" if any(one.verdict == state.OPEN for one in seeds) else STATUS[candidate.state]
     tags = _tags(sweep, candidate, candidate.state, next((one.reason for one in seeds if one.reason), "")) | fit.tags
+    tags |= {f"constraint/{i}": f"{name}: {_kept(broken)}" for i, (name, broken) in enumerate(candidate.violations.items(), 1)}
     tags |= {key: f"{one.direction} {one.name}" for key, one in zip(_objective_keys(sweep), sweep.objectives, strict=True)}
     tables = {phase: [{"seed": o.replicate.seed, **_plain_results(o.results)} for o in complete] for phase, complete in phases.items()}
     files: dict[str, File] = {"results.json": _json({"seeds": tables, "left_out": _plain_columns(fit.left_out)})}
@@ -164,7 +165,8 @@ def _tags(sweep: Sweep, candidate: Candidate, verdict: str, reason: str) -> dict
 def _judged(candidate: Candidate) -> dict[str, object]:
     """A candidate as a line of the study; only a complete one has values."""
     values = None if candidate.values is None else [_plain(value) for value in candidate.values]
-    return {"number": candidate.number, "arm": candidate.label, "knobs": candidate.knobs, "state": candidate.state, "values": values}
+    drawn = {"number": candidate.number, "arm": candidate.label, "knobs": candidate.knobs}
+    return drawn | {"state": candidate.state, "values": values, "feasible": candidate.feasible}
 
 
 def _method(candidate: Candidate) -> str:
@@ -181,6 +183,10 @@ def _complete(seeds: Sequence[Standing], phase: Phase) -> list[Standing]:
     """The complete replicates of a phase before the first open one, so that step n always means the same seeds."""
     settled = takewhile(lambda one: one.verdict != state.OPEN, (one for one in seeds if one.replicate.phase == phase))
     return [one for one in settled if one.verdict == state.COMPLETE]
+
+
+def _kept(violation: float) -> str:
+    return "kept" if violation <= 0 else f"broken by {violation:.4g}"
 
 
 def _objective_keys(sweep: Sweep) -> list[str]:

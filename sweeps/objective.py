@@ -35,6 +35,57 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class AtMost:
+    """A constraint: the mean of `key` over seeds, matches averaged within a seed first, must not be above `limit`."""
+
+    key: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(math.isfinite(self.limit), self, "limit", "must be a finite number", "Leave the constraint out for none.")
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.key} at most {self.limit:g}"
+
+    def violation(self, seeds: Sequence[Metrics]) -> float:
+        """How far the mean over seeds is on the wrong side; 0 or below where the constraint is kept, infinite without a finite mean."""
+        return _finite_or_worst(_mean(self.key, seeds) - self.limit)
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A constraint: the mean of `key` over seeds, matches averaged within a seed first, must not be below `limit`."""
+
+    key: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(math.isfinite(self.limit), self, "limit", "must be a finite number", "Leave the constraint out for none.")
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.key} at least {self.limit:g}"
+
+    def violation(self, seeds: Sequence[Metrics]) -> float:
+        """How far the mean over seeds is on the wrong side; 0 or below where the constraint is kept, infinite without a finite mean."""
+        return _finite_or_worst(self.limit - _mean(self.key, seeds))
+
+
+def _finite_or_worst(violation: float) -> float:
+    return violation if math.isfinite(violation) else math.inf
+
+
+def _mean(pattern: str, seeds: Sequence[Metrics]) -> float:
+    objective = Objective(pattern, "maximize")
+    return objective.over_seeds([objective.of_seed(metrics) for metrics in seeds])
+
+
+@dataclass(frozen=True)
 class Objective:
     """One thing that is maximised or minimised: the mean of what `pattern` matches, or with `bound` the worse end of its interval."""
 

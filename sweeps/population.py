@@ -21,6 +21,7 @@ from sweeps.search import fixed
 from sweeps.store import Store
 from sweeps.study import Study, Told
 from sweeps.sweep import Sweep, call_space, named, refuse_idle_monitor
+from sweeps.warm_start import NOTE, warm_start
 
 Check = Callable[[dict[str, Stage], Phase], None]
 
@@ -46,7 +47,8 @@ class Population:
         arms = len(self.arms)
         self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
         self._counting: list[list[Told]] = [[] for _ in self.arms]  # of each arm, what is told of those judged
-        self.studies = [Study(sweep, arm, self.phase) for _, arm in self.arms]
+        self.warm = warm_start(sweep, files.folder.parent)
+        self.studies = [Study(sweep, arm, self.phase, self.warm.of(sweep, label, arm)) for label, arm in self.arms]
         for at, saved in sorted(files.read().items()):
             # A draw rests on those before it: behind a missing file candidates are drawn again, beyond fewer trials not at all.
             if at // arms < self.studies[at % arms].planned and (at < arms or at - arms in self.candidates):
@@ -54,6 +56,8 @@ class Population:
         self.advance()
         # Only now: a launch that is refused, or killed here, leaves the files as they were.
         self.writes = True
+        if self.warm.name is not None:
+            files.note(NOTE, self.warm.noted)
         for candidate in self.candidates.values():
             self._write(candidate)
         self.finals.write()
@@ -266,6 +270,7 @@ class Population:
             bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
             if bad is None:
                 candidate.values = values
+                candidate.violations = {one.name: one.violation([r.metrics for r in complete]) for one in self.sweep.constraints}
             elif self.phase == "search":
                 verdict, candidate.reason = state.DIVERGED, f"{objectives[bad].name} came out as {values[bad]}"
         candidate.state = verdict
@@ -273,6 +278,7 @@ class Population:
         judged = zip(objectives, candidate.values or (), strict=False)
         value = "".join(f", {objective.name} = {number(found)}" for objective, found in judged)
         value += f" over {candidate.n} seeds" if value else ""
+        value += "" if candidate.feasible else ", which breaks a constraint"
         reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
         self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
 
@@ -341,5 +347,5 @@ class Population:
         return found
 
     def _valued(self, arm: int) -> list[Candidate]:
-        """The candidates of an arm that have values."""
-        return [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == arm and c.values is not None]
+        """The candidates of an arm that have values and keep all constraints."""
+        return [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == arm and c.values is not None and c.feasible]

@@ -59,18 +59,19 @@ def candidates_table(population: Population) -> Table:
     """Every candidate of the search, best first: state, seeds, objective, knobs."""
     sweep = population.sweep
     knobs = list(dict.fromkeys(name for c in population.candidates.values() for name in c.knobs))
-    complete = [c for c in population.candidates.values() if c.values is not None]
+    complete = [c for c in population.candidates.values() if c.values is not None and c.feasible]
     ordered = [complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)]
     rows: list[tuple[Cell, ...]] = []
-    for c in [*ordered, *(c for c in population.candidates.values() if c.values is None)]:
+    for c in [*ordered, *(c for c in population.candidates.values() if c.values is None or not c.feasible)]:
         rows.append((f"{c.number} {c.label}".strip(), _state(c), *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))
     footer = "; ".join(filter(None, (FOOTER, in_words(stopping(population)))))
     return Table(f"Candidates of {sweep.name}", ("candidate", "state", *(o.name for o in sweep.objectives), *knobs), tuple(rows), footer)
 
 
 def _state(candidate: Candidate) -> str:
-    """How a candidate ended, with what the race or the audit had to do with it."""
+    """How a candidate ended, with what the race, the audit or a constraint had to do with it."""
     marks = (["raced out"] if candidate.raced else []) + (["audited"] if candidate.audited else [])
+    marks += [] if candidate.feasible else ["infeasible"]
     return ", ".join([candidate.state, *marks])
 
 

@@ -35,6 +35,16 @@ class Told:
     state: TrialState = TrialState.RUNNING
     values: tuple[float, ...] | None = None
     intermediate: dict[int, float] = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A result that a search begins with."""
+
+    knobs: dict[str, Knob]
+    distributions: dict[str, BaseDistribution]
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,12 @@ class _Seen(InMemoryStorage):
 
 
 class Study:
-    """The candidates of one arm, by index; every index is drawn or adopted once, in order, then told once, in order."""
+    """The candidates of one arm, by index; every index is drawn or adopted once, in order, then told once, in order.
 
-    def __init__(self, sweep: Sweep, arm: Mapping[str, Any], phase: Phase) -> None:
+    What another sweep found comes first and has no index.
+    """
+
+    def __init__(self, sweep: Sweep, arm: Mapping[str, Any], phase: Phase, earlier: Sequence[Earlier] = ()) -> None:
         self.sweep, self.arm, self.phase = sweep, dict(arm), phase
         self._storage = _Seen()
         directions = [objective.direction for objective in sweep.objectives] or ["maximize"]
@@ -73,6 +86,13 @@ class Study:
         self._id = self._storage.get_study_id_from_name(self._study.study_name)
         self._grid = {_point(knobs): knobs for knobs in combinations(sweep, arm, phase)} if isinstance(sweep.sampler, Grid) else None
         self.planned = len(self._grid) if self._grid is not None else sweep.trials if phase == "search" else 1
+        self._earlier = len(earlier)
+        for one in earlier:
+            self._study.add_trial(
+                create_trial(
+                    values=one.told.values, params=one.knobs, distributions=one.distributions, constraints=one.told.violations or None
+                )
+            )
         self.drawn = 0
         self.told = 0
 
@@ -118,6 +138,9 @@ class Study:
         at = self._trial_id(index)
         for step, value in told.intermediate.items():
             self._storage.set_trial_intermediate_value(at, step, value)
+        noted = create_trial(state=TrialState.RUNNING, constraints=told.violations).system_attrs if told.violations else {}
+        for name, broken in noted.items():
+            self._storage.set_trial_system_attr(at, name, broken)
         self._storage.set_trial_state_values(at, told.state, told.values)
 
     def should_prune(self, index: int, intermediate: Mapping[int, float], among: Collection[int], sign: int = 1) -> bool:
@@ -131,7 +154,8 @@ class Study:
         at, before = self._trial_id(index), self.noted(index)
         trial = copy.copy(self._storage.get_trial(at))
         trial.intermediate_values = dict(intermediate)
-        self._storage.numbers, self._storage.sign = {i for i in among if i < self.told} | {index}, sign
+        self._storage.numbers, self._storage.sign = {i + self._earlier for i in among if i < self.told}, sign
+        self._storage.numbers |= {index + self._earlier}
         try:
             return bool(self._pruner().prune(self._study, _turned(trial, sign)))  # some pruners answer in numpy
         finally:
@@ -157,7 +181,7 @@ class Study:
         self.drawn += 1
 
     def _trial_id(self, index: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._id, index)
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, index + self._earlier)
 
 
 def sampler_seed(sweep: Sweep, arm: Mapping[str, Any], index: int | None) -> int:

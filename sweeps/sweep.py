@@ -22,7 +22,7 @@ from contrast.stage import Metrics, Stage
 from sweeps.budget import Budget
 from sweeps.calling import call
 from sweeps.gate import FEWEST
-from sweeps.objective import Bound, Objective, declared
+from sweeps.objective import AtLeast, AtMost, Bound, Objective, declared
 from sweeps.samplers import Grid, Sampler
 
 Knob = float | int | str | bool | None
@@ -64,7 +64,9 @@ class Sweep:
     metrics and table columns; all main results if not given. baseline: the arm against which paired differences are
     printed. open: candidates in progress at once in an arm; the draw of candidate k sees the results of candidates
     0..k-open and no others, so it depends on the declaration alone, not on timing. points: knobs that are tried first, the
-    others of a point drawn. fixed: knobs that are held. budget: the most that all launches together may cost.
+    others of a point drawn. fixed: knobs that are held. constraints: on means over seeds; who breaks one is never best.
+    warm_start: another sweep under the same root whose complete candidates the search begins with. budget: the most that
+    all launches together may cost.
     """
 
     name: str
@@ -83,6 +85,8 @@ class Sweep:
     sampler_seed: int = 0
     points: tuple[Mapping[str, Any], ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    constraints: tuple[AtMost | AtLeast, ...] = ()
+    warm_start: str | None = None
     headline: tuple[str, ...] = ()
     baseline: str | None = None
     open: int | None = None
@@ -119,10 +123,13 @@ class Sweep:
         given = "is in fixed= with another value"
         clash = any(point.get(name, value) != value for point in self.points for name, value in self.fixed.items())
         require(not clash, self, "points", given, "Leave the knob out of the points, or do not fix it.")
+        judges = not self.constraints or bool(self.objectives)
+        require(judges, self, "constraints", "choose nothing without an objective", "Give maximize=.")
+        require(self.warm_start != self.name, self, "warm_start", "is the sweep itself", "Name another sweep.")
         if isinstance(self.sampler, Grid):
             rule = "has no effect with sampler=Grid(), which runs every combination on all seeds"
-            nothing = ("confirm", "monitor", "pruner", "baseline")
-            for name, idle in (("trials", 1), ("pilot", 1), ("points", ()), *((name, None) for name in nothing)):
+            nothing = ("confirm", "monitor", "pruner", "baseline", "warm_start")
+            for name, idle in (("trials", 1), ("pilot", 1), ("points", ()), ("constraints", ()), *((name, None) for name in nothing)):
                 require(getattr(self, name) == idle, self, name, rule, f"Leave out {name}=.")
 
     def _check_objectives(self) -> None:
