@@ -44,16 +44,13 @@ class SimCLRViews(Views):
         boxes = horizontal_flip(random_boxes((height, width), (0.2, 1.0), draws), random_flips(0.5, draws))
         jitter, grays = random_jitter((0.4, 0.4, 0.4, 0.1), 0.8, draws), random_grays(0.2, draws)
         kinds = jitter.kinds()
-        order = np.argsort(kinds, kind="stable")  # kinds of jitter side by side, so that each is done in place
-        views = resized_crop(_take(pixels, order // self.views), boxes[order])
-        for rows, x in zip(np.split(order, _ends(kinds)), torch.tensor_split(views, _ends(kinds)), strict=True):
+        order = np.argsort(kinds, kind="stable")
+        out = pixels.new_empty(len(order), channels, height, width)
+        for rows in np.split(order, np.cumsum(np.bincount(kinds))[:-1]):  # one kind of jitter after the other, each in place
+            x = resized_crop(_take(pixels, rows // self.views), boxes[rows])
             grayscale_(color_jitter_(x, jitter.take(rows)), grays[rows])
-        return _take(views, np.argsort(order)).view(n, self.views, channels, height, width)
-
-
-def _ends(kinds: np.ndarray) -> list[int]:
-    ends: list[int] = np.cumsum(np.bincount(kinds)).tolist()
-    return ends[:-1]
+            out.index_copy_(0, torch.from_numpy(rows).to(x.device), x)
+        return out.view(n, self.views, channels, height, width)
 
 
 def _take(x: Tensor, rows: np.ndarray) -> Tensor:

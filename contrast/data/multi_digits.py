@@ -24,7 +24,8 @@ class MultiDigits(Dataset):
     `placement`: "random" puts each at a uniformly drawn place, where they may overlap; "grid" in distinct cells as large as a
     digit. Where digits overlap the larger value counts, with `add` their clipped sum. Digits of a split come from that split
     of `of`; which ones and where follows from (`seed`, id of digit i), so both views see one canvas. One digit a canvas is
-    what linear probes are trained and scored on. Pixels are not normalised: mean 0, deviation 1.
+    what linear probes are trained and scored on; of several, *held_out* may show digits that *fit* shows on other canvases.
+    Pixels are not normalised: mean 0, deviation 1.
     """
 
     digits: int = 4
