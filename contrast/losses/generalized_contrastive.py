@@ -1,7 +1,7 @@
 """Generalised contrastive loss: align the two views of an image, spread all views over the sphere, weigh the two freely."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from jaxtyping import Float, Int
@@ -28,6 +28,7 @@ class GeneralizedContrastive(Loss):
     temperature: float
     distribution_weight: float
     scale: float = 1.0
+    _: KW_ONLY
     include_self: bool | None = None
     contrastive: ClassVar[bool] = True
     fewest_views: ClassVar[int] = 2

@@ -1,7 +1,7 @@
 """NT-Xent, the loss of SimCLR: find the other view of the same image among all other views of the batch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ class NTXent(Loss):
     """
 
     temperature: float
+    _: KW_ONLY
     include_self: bool | None = None
     loss_scale: LossScale | None = None
     contrastive: ClassVar[bool] = True

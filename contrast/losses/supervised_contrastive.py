@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -29,6 +29,7 @@ class SupervisedContrastive(Loss, ABC):
     """
 
     temperature: float
+    _: KW_ONLY
     denominator: Literal["one_positive", "only_negatives"] | None = None
     cap: int | None = None
     surplus: Literal["negatives"] | None = None

@@ -1,6 +1,6 @@
 """Tikhonov regularisation of a contrastive loss, which belongs to the batch as a whole."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ class ContrastiveInputGradient(Penalty):
     Takes contrastive losses only.
     """
 
+    _: KW_ONLY
     scaling: Literal["per_view", "averaged"] | None = None
 
     def accepts(self, loss: Loss) -> bool:

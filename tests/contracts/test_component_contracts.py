@@ -42,7 +42,12 @@ from contrast.penalties import ContrastiveInputGradient, InputGradient, Layerwis
 
 LOSSES: list[Loss] = [
     *(NTXent(0.2), NTXent(0.2, include_self=True, loss_scale="times_tau"), CrossView(0.2)),
-    *(SupCon(0.2), SupCon(0.2, "one_positive", mean_over_valid=True), SupConIn(0.2), SupConIn(0.2, "only_negatives")),
+    *(
+        SupCon(0.2),
+        SupCon(0.2, denominator="one_positive", mean_over_valid=True),
+        SupConIn(0.2),
+        SupConIn(0.2, denominator="only_negatives"),
+    ),
     *(GeneralizedContrastive(0.2, 0.1), GeneralizedContrastive(0.2, 0.1, include_self=True), AlignmentUniformity()),
     *(SlicedWasserstein(prior, 0.1) for prior in ("sphere", "cube", "normal")),
     *(DrLIM(3.0), DrLIM(3.0, similar="image"), NPairs(0.1), CrossEntropy(), MaxMargin(9.0), Layerwise(NTXent(0.2), 1)),
@@ -59,7 +64,13 @@ ENCODERS: list[Encoder] = [
 ]
 OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
 SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
-OTHERS: list[Component] = [TimmEncoder("resnet10t"), *OPTIMIZERS, *SCHEDULES, InputGradient(0.1), ContrastiveInputGradient(0.1, "per_view")]
+OTHERS: list[Component] = [
+    TimmEncoder("resnet10t"),
+    *OPTIMIZERS,
+    *SCHEDULES,
+    InputGradient(0.1),
+    ContrastiveInputGradient(0.1, scaling="per_view"),
+]
 OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs()]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 

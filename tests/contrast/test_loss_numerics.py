@@ -36,8 +36,8 @@ from contrast.losses import (
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
 ANGULAR = [
     *(NTXent(0.3), NTXent(0.3, include_self=True), CrossView(0.3), AlignmentUniformity(), AlignmentUniformity(alpha=1.0, t=3.0)),
-    *(SupCon(0.3), SupCon(0.3, "one_positive"), SupCon(0.3, "only_negatives", mean_over_valid=True)),
-    *(SupConIn(0.3), SupConIn(0.3, "one_positive", mean_over_valid=True), SupConIn(0.3, "only_negatives")),
+    *(SupCon(0.3), SupCon(0.3, denominator="one_positive"), SupCon(0.3, denominator="only_negatives", mean_over_valid=True)),
+    *(SupConIn(0.3), SupConIn(0.3, denominator="one_positive", mean_over_valid=True), SupConIn(0.3, denominator="only_negatives")),
     *(GeneralizedContrastive(0.3, 0.1), GeneralizedContrastive(0.3, 0.1, include_self=True)),
     *(Triplet(0.5), BatchHardTriplet(0.5), SemiHardTriplet(0.5), HardExampleTriplet(0.5, keep=0.6), DistanceWeightedTriplet(0.5)),
 ]
@@ -46,7 +46,11 @@ CONTRASTIVE = [*ANGULAR, *RAW]
 ids = [repr(loss) for loss in CONTRASTIVE]
 AT_TEMPERATURE = [
     *(NTXent, CrossView, SupCon, SupConIn, lambda tau: GeneralizedContrastive(tau, 0.1)),
-    *(lambda tau: SupCon(tau, "one_positive"), lambda tau: SupConIn(tau, "only_negatives"), lambda tau: NTXent(tau, include_self=True)),
+    *(
+        lambda tau: SupCon(tau, denominator="one_positive"),
+        lambda tau: SupConIn(tau, denominator="only_negatives"),
+        lambda tau: NTXent(tau, include_self=True),
+    ),
 ]
 temperature_ids = ["NTXent", "CrossView", "SupCon", "SupConIn", "Generalized", "one positive", "only negatives", "include self"]
 
@@ -160,7 +164,11 @@ def test_anchors_that_do_not_count_are_zeros_in_the_mean_or_left_out_of_it(cls):
     alone = torch.arange(4)
     assert cls(0.3, mean_over_valid=True)(output, alone).item() == cls(0.3)(output, alone).item() == 0
     one_class = torch.zeros(4, dtype=torch.int64)
-    assert cls(0.3, "only_negatives")(output, one_class).item() == cls(0.3, "one_positive")(output, one_class).item() == 0
+    assert (
+        cls(0.3, denominator="only_negatives")(output, one_class).item()
+        == cls(0.3, denominator="one_positive")(output, one_class).item()
+        == 0
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -218,7 +226,10 @@ def test_a_temperature_that_is_not_above_zero_is_refused_by_name(make, tau):
             lambda: SupCon(0.5, cap=3)(torch.ones(2, 2, 3), torch.zeros(2, dtype=torch.int64)),
             "cap = 3: must be a multiple of the 2 views. Use 2",
         ),
-        (lambda: SupCon(0.5, "positives"), "SupCon.denominator = 'positives': must be 'one_positive' or 'only_negatives' or None"),
+        (
+            lambda: SupCon(0.5, denominator="positives"),
+            "SupCon.denominator = 'positives': must be 'one_positive' or 'only_negatives' or None",
+        ),
         (lambda: NTXent(0.5, loss_scale="sum"), "NTXent.loss_scale = 'sum': must be"),
         (lambda: CrossView(0.5)(torch.ones(2, 3, 3), None), "CrossView compares 2"),
         (lambda: DrLIM(0.0), "DrLIM.margin = 0.0: must be above 0"),

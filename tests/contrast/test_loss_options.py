@@ -71,7 +71,7 @@ def test_every_combination_of_options_follows_its_definition(seed, n, v, cls, de
     output, labels = draw(n, v, 4, seed)
     loss = cls(
         TAU,
-        denominator,
+        denominator=denominator,
         cap=None if images is None else images * v,
         surplus="negatives" if surplus and images is not None else None,
         mean_over_valid=mean_over_valid,
@@ -116,7 +116,7 @@ def test_one_positive_at_a_time_is_pytorch_metric_learnings_nt_xent_with_labels(
     output, _ = draw(6, 2, 5)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     peer = NTXentLoss(temperature=TAU)(output.flatten(0, 1), labels.repeat_interleave(2))
-    torch.testing.assert_close(SupCon(TAU, "one_positive")(output, labels), peer, **TOLERANCE)
+    torch.testing.assert_close(SupCon(TAU, denominator="one_positive")(output, labels), peer, **TOLERANCE)
 
 
 def test_the_first_views_alone_are_anchors_against_all():

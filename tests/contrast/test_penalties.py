@@ -35,7 +35,7 @@ from contrast.penalties import ContrastiveInputGradient, InputGradient
 
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-14}
 CONTRASTIVE = [
-    *(NTXent(0.5), SupCon(0.5), SupConIn(0.5), GeneralizedContrastive(0.5, 0.1), SupCon(0.5, "one_positive"), CrossView(0.5)),
+    *(NTXent(0.5), SupCon(0.5), SupConIn(0.5), GeneralizedContrastive(0.5, 0.1), SupCon(0.5, denominator="one_positive"), CrossView(0.5)),
     *(AlignmentUniformity(), SlicedWasserstein("cube", 0.5), Triplet(0.5)),
 ]
 
@@ -100,7 +100,8 @@ def test_swapping_the_views_leaves_the_contrastive_penalty_fixed():
 def test_the_scalings_of_the_contrastive_penalty_differ_by_the_number_of_views():
     inputs, w = pixels(5, 2), draw(4, 6, seed=1)
     literal, per_view, averaged = (
-        ContrastiveInputGradient(0.7, scaling)(inputs, linear(inputs, w), None, NTXent(0.5)) for scaling in (None, "per_view", "averaged")
+        ContrastiveInputGradient(0.7, scaling=scaling)(inputs, linear(inputs, w), None, NTXent(0.5))
+        for scaling in (None, "per_view", "averaged")
     )
     torch.testing.assert_close(per_view, 10 * literal, **TOLERANCE)
     torch.testing.assert_close(averaged, literal / 10, **TOLERANCE)
@@ -166,7 +167,8 @@ def test_the_penalty_is_differentiable_through_a_network_with_batch_normalisatio
 
 
 @pytest.mark.parametrize(
-    ("penalty", "loss", "depth"), [(InputGradient(1.0), CrossEntropy(), 1), (ContrastiveInputGradient(1.0, "per_view"), NTXent(0.5), 2)]
+    ("penalty", "loss", "depth"),
+    [(InputGradient(1.0), CrossEntropy(), 1), (ContrastiveInputGradient(1.0, scaling="per_view"), NTXent(0.5), 2)],
 )
 def test_a_network_in_bfloat16_pays_and_learns_what_it_does_in_float32_to_the_precision_of_bfloat16(penalty, loss, depth):
     """One step of training: the penalty within 10 %, its gradient by the weights within 20 degrees of direction."""

@@ -82,7 +82,7 @@ METHODS = {
     "SupCE": SUPCE,
     "generalised": replace(SIMCLR, loss=GeneralizedContrastive(0.2, 0.1, scale=8.0)),
     "SimCLR, penalty": replace(SIMCLR, penalty=ContrastiveInputGradient(0.1)),
-    "SimCLR, penalty a view, bf16": replace(SIMCLR, penalty=ContrastiveInputGradient(0.01, "per_view"), precision="bf16"),
+    "SimCLR, penalty a view, bf16": replace(SIMCLR, penalty=ContrastiveInputGradient(0.01, scaling="per_view"), precision="bf16"),
     "layers": replace(SIMCLR, loss=Layerwise(NTXent(0.1), 3), head=StageHeads(MLPHead(2, 8), 3)),
     "layers, penalty": replace(
         SIMCLR, loss=Layerwise(NTXent(0.1), 3), head=StageHeads(MLPHead(2, 8), 3), penalty=LayerwiseInputGradient(0.1)
@@ -90,7 +90,7 @@ METHODS = {
     "N-pairs of images": replace(SIMCLR, loss=NPairs(0.1), views=CropViews(1), batches=ClassPairs(), batch_size=14),
     "N-pairs of views": replace(SIMCLR, loss=NPairs(0.1)),
     "triplets": replace(SIMCLR, loss=Triplet()),
-    "SupCon, options": replace(SIMCLR, loss=SupCon(0.1, "one_positive", cap=2, first_view=True)),
+    "SupCon, options": replace(SIMCLR, loss=SupCon(0.1, denominator="one_positive", cap=2, first_view=True)),
     "sliced Wasserstein": replace(SIMCLR, loss=SlicedWasserstein("cube", 1.0)),
     "large margin": replace(SUPCE, loss=MaxMargin()),
     "SupCE, penalty": replace(SUPCE, penalty=InputGradient(0.1)),
