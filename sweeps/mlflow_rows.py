@@ -92,6 +92,8 @@ def summary_rows(population: Population, page: Path | None = None) -> list[RunRo
     tags = {"sweep": sweep.name, "state": verdict, "mlflow.note.content": sweep.question}
     tags |= {f"stage.{key}": f"{type(stage).__name__}/{graph.identity(stage)}" for key, stage in population.finals.across.items()}
     tags |= _addresses(population.finals.across, begun, graph) | fit.tags
+    if sweep.objectives:
+        tags["front" if sweep.several else "best"] = ", ".join(str(c.number) for c in population.leading())
     ended = [one.ended for one in begun.values()] + [run.end for run in runs if run.end is not None]
     end = None if verdict == state.OPEN else max(ended)
     return [RunRows(f"{sweep.name}/summary", None, "summary", STATUS[verdict], runs[0].start, end, {}, fit.points, tags, files)]

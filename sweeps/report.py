@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
+from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.slices import Judged, slices
 from analysis.measure import Drawn, Measure
 from analysis.report import Page, Picture, Section, render
@@ -55,7 +56,7 @@ def _search(population: Population) -> list[Section]:
     pictures = []
     ordered = list(population.candidates.values())
     if population.phase == "search" and ordered:
-        pictures += _slices(population, ordered)
+        pictures += [*_front(population), *_slices(population, ordered)]
     runs = _curves(population)
     if any(len(run.epochs) > 1 for run in runs):
         pictures.append(
@@ -63,6 +64,18 @@ def _search(population: Population) -> list[Section]:
         )
     tables = (candidates_table(population),) if population.phase == "search" else ()
     return [Section("Search" if population.phase == "search" else "Training", "", tables, tuple(pictures))] if tables or pictures else []
+
+
+def _front(population: Population) -> list[Picture]:
+    """Several objectives against each other."""
+    shown = [c for c in population.candidates.values() if c.values is not None]
+    if not population.sweep.several or not shown:
+        return []
+    leading = {c.number for c in population.leading()}
+    placed = [Placed(c.label, c.values or (), c.number in leading, c.feasible) for c in shown]
+    figure = pareto(placed, [Axis(objective.name, objective.sign > 0) for objective in population.sweep.objectives])
+    caption = "What one objective costs in another; means over the seeds of the search, held-out part of train."
+    return [Picture("front", figure, caption)]
 
 
 def _slices(population: Population, ordered: list[Candidate]) -> list[Picture]:

@@ -6,6 +6,7 @@ picture, on no other text, and on no panel but its own. True means: lines are th
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
+from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.progress import progress
 from analysis.figures.robustness import robustness
 from analysis.figures.slices import Judged, scale_of, slices
@@ -111,7 +113,22 @@ def curve(label, seed, epochs=20):
     )
 
 
+def placed(objectives, arms=("",), count=24):
+    """Candidates around a trade-off; the front is worked out here by comparing all pairs of an arm."""
+    draws = np.random.default_rng(objectives)
+    rows = [(arms[i % len(arms)], 60 + 20 * draws.random(objectives) ** 0.5, draws.random() > 0.2) for i in range(count)]
+
+    def front(arm, values):
+        others = [other for label, other, feasible in rows if label == arm and feasible]
+        return not any((other >= values).all() and (other > values).any() for other in others)
+
+    return [Placed(arm, tuple(values.tolist()), feasible and front(arm, values), feasible) for arm, values, feasible in rows]
+
+
+OBJECTIVES = [Axis("accuracy/* (%)", True), Axis("lower bound of pgd/* (%)", True), Axis("flatness", True), Axis("knn", True)]
 PICTURES = {
+    "pareto": lambda: pareto(placed(2, METHODS), OBJECTIVES[:2]),
+    "pareto of four objectives": lambda: pareto(placed(4), OBJECTIVES),
     "progress": lambda: progress(family(progress_of)),
     "progress of two seeds on three tasks": lambda: progress(
         family(progress_of, methods=[f"temperature 0.{i}" for i in range(5)], panels=3, seeds=2)
@@ -324,6 +341,27 @@ def test_slices_show_every_candidate_once_and_the_lost_ones_at_the_bottom():
     shown = sorted(float(line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "o" and len(line.get_ydata()) == 1)
     assert shown == pytest.approx(sorted(one.objective.mean for one in given if one.objective))
     assert axes.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_nobody_lies_on_the_good_side_of_the_stairs(maximize):
+    given = [replace(one, values=(one.values[0] if maximize else -one.values[0], one.values[1])) for one in placed(2) if one.feasible]
+    axes = pareto(given, [Axis("a", maximize), Axis("b", True)]).axes[0]
+    (stairs,) = [line for line in axes.lines if line.get_drawstyle().startswith("steps")]
+    xs, ys = stairs.get_data()
+    sign = 1 if maximize else -1
+    for one in given:
+        reached = [y for x, y in zip(xs, ys, strict=True) if sign * x >= sign * one.values[0]]
+        assert not reached or one.values[1] <= max(reached)
+    assert stairs.get_drawstyle() == ("steps-pre" if maximize else "steps-post")
+    full = [line for line in axes.lines if line.get_marker() == "o" and to_hex(line.get_markerfacecolor()) != "#ffffff"]
+    assert len(full) == sum(one.front for one in given)
+
+
+def test_a_front_of_nobody_or_of_one_objective_is_refused():
+    for given, axes in (([], OBJECTIVES), (placed(1), OBJECTIVES[:1])):
+        with pytest.raises(UserError, match="must be at least 1 and 2"):
+            pareto(given, axes)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from contrast import UserError
 from sweeps import Bound, Confirm, Sweep
+from sweeps.mlflow_rows import run_rows, summary_rows
 from sweeps.objective import Objective, fronts, matches, ranked
+from sweeps.report import write_report
 from sweeps.results import adopted, candidates_table, status_of
 from tests.world import WORK, Score, Train, World
 
@@ -117,6 +119,18 @@ def test_with_several_objectives_every_candidate_runs_on_all_seeds_at_once_and_t
         table = candidates_table(adopted(sweep, world.root))
         assert table.columns[:4] == ("candidate", "state", "score", "off")
         assert [int(row[0]) for row in table.rows] == ranked(values, sweep.objectives)
+
+
+def test_the_report_shows_the_front_and_each_objective_against_the_knobs():
+    with World() as world:
+        population = world.launch(several())
+        page = write_report(population, world.root)
+        text = page.read_text(encoding="utf-8")
+        assert text.count("On the front: candidate (number ") == len(population.leading())
+        assert {path.stem for path in page.parent.rglob("*.svg")} >= {"front", "knobs", "knobs-2"}
+        (tags, *_) = (run_rows(population.sweep, c, population.graph)[0].tags for c in population.candidates.values())
+        assert summary_rows(population)[0].tags["front"] == ", ".join(str(c.number) for c in population.leading())
+        assert (tags["objective/1"], tags["objective/2"]) == ("maximize score", "minimize off")
 
 
 def test_a_bound_is_what_the_candidate_is_judged_by():
