@@ -36,6 +36,7 @@ from contrast.losses import (
     SupCon,
     SupConIn,
     Triplet,
+    similarity,
 )
 from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
 from contrast.penalties import ContrastiveInputGradient, InputGradient, LayerwiseInputGradient
@@ -148,6 +149,21 @@ def test_a_loss_is_low_where_views_of_a_class_agree_and_classes_differ(loss):
     """Outputs along their class's axis are good for every loss, contrastive or not."""
     aligned = torch.eye(3)[LABELS][:, None].repeat(1, 2, 1) * 3
     assert loss(aligned, LABELS) < loss(embeddings(), LABELS)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_a_loss_keeps_no_matrix_of_all_similarities_for_its_backward_pass(loss, monkeypatch):
+    """Of 512 views, with blocks of 8 rows: less than half of the 512 x 512 numbers, all that is kept counted together."""
+    monkeypatch.setattr(similarity, "_BLOCK", 8 * 512)
+    output, labels, kept = torch.randn(256, 2, 4, generator=seeded()).requires_grad_(), torch.arange(256) % 4, {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss(output, labels)
+    assert sum(kept.values()) < 512 * 512 / 2
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)

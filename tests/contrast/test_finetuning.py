@@ -3,7 +3,7 @@
 The kept trajectory is computed again from its parts; scikit-learn solves the same convex problem to the end.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,9 @@ from torch.nn import functional
 
 from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Landscape, LinearProbe, Progress, Uniformity
 from contrast import (
+    LARS,
     SGD,
+    Adam,
     CropViews,
     Digits,
     Diverged,
@@ -22,10 +24,12 @@ from contrast import (
     MLPHead,
     NTXent,
     Pretrain,
+    RMSProp,
     SmallResNet,
     Stage,
     Untrained,
     UserError,
+    Warmup,
 )
 from contrast.model import Artefact, Model, Net
 from contrast.pretrain import initial_net
@@ -54,9 +58,16 @@ def bench(tmp_path):
     return Bench(tmp_path)
 
 
-def test_a_fine_tuning_goes_on_to_the_last_bit_after_any_epoch(bench):
+@pytest.mark.parametrize("optimizer", [TUNED.optimizer, LARS(2.0), RMSProp(0.1), Adam(0.01)], ids=repr)
+def test_a_fine_tuning_goes_on_to_the_last_bit_after_any_epoch(bench, optimizer):
     bench.run(ENCODER)
-    assert_same(bench.run(TUNED, [1] * TUNED.epochs), bench.run(TUNED))
+    tuned = TUNED if optimizer == TUNED.optimizer else replace(TUNED, optimizer=optimizer, schedule=Warmup(TUNED.schedule, epochs=2))
+    assert_same(bench.run(tuned, [1] * TUNED.epochs), bench.run(tuned))
+
+
+def test_a_fine_tuning_shorter_than_its_schedule_is_refused():
+    with pytest.raises(UserError, match=r"^Finetune\.schedule = .+: takes 7 epochs or more, not 6\. "):
+        replace(TUNED, schedule=Warmup(TUNED.schedule, epochs=6))
 
 
 def test_the_frozen_encoder_is_the_same_before_and_after_fine_tuning_and_its_measures(bench):
