@@ -114,7 +114,7 @@ class Controller:
         if self.slots.full(len(self.running)):
             return Signal.WAIT
         unit = self._pick(closed)
-        while unit is None and self.population.draw_one():
+        while unit is None and (self.population.draw_one() or (not closed and self.population.race.run_ahead())):
             unit = self._pick(closed)
         if unit is None:
             self.population.advance()  # the last candidate may have been judged without a commit: pruned, or held as it was drawn
@@ -270,8 +270,10 @@ class Controller:
         self._settle(job, record, " elsewhere")
 
     def _rank(self, job: Job, who: Want) -> int:
-        """Confirmation, then children of committed stages, then further seeds, then pilots."""
+        """Confirmation, then children of committed stages, then further seeds, then pilots, then what may come to nothing."""
         _, phase, seed = who
+        if who in self.population.race.ahead:
+            return 4
         if phase == "confirm" and self.population.phase == "search":
             return 0
         if job.needs:

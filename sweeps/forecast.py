@@ -85,6 +85,16 @@ class _Point:
         """Whether it wants nothing more."""
         return self.saved is not None and self.saved.state in (state.PRUNED, state.DIVERGED)
 
+    @property
+    def most(self) -> int | None:
+        """How many seeds it gets; None: all."""
+        return self.saved.n if self.raced and self.saved is not None else None
+
+    @property
+    def raced(self) -> bool:
+        """Whether the race stopped it."""
+        return self.saved is not None and self.saved.raced
+
 
 def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved], warm: WarmStart) -> list[dict[str, Stage]]:
     """The stages of every replicate."""
@@ -96,7 +106,7 @@ def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved], warm: Wa
             (point, seed) for point in (_best(sweep, points) if searching else points) for seed in _confirm_seeds(sweep, searching)
         ]
         if searching:
-            going_on = [(point, seed) for point in points if not point.over for seed in sweep.seeds]
+            going_on = [(point, seed) for point in points if not point.over for seed in sweep.seeds[: point.most]]
             found += [call_space(sweep, fixed(point.knobs), seed, "search", arm) for point, seed in going_on]
         for point, seed in confirmed:
             stages = call_space(sweep, fixed(point.knobs), seed, "confirm", arm)
@@ -135,7 +145,7 @@ def _best(sweep: Sweep, points: list[_Point]) -> list[_Point]:
         return [point for point in points if not point.over][:top]
     complete = [point for point in points if point.saved is not None and point.saved.values is not None and point.saved.feasible]
     order = ranked([point.saved.values for point in complete if point.saved and point.saved.values], sweep.objectives)
-    return [complete[i] for i in order[:top]]
+    return sorted((complete[i] for i in order), key=lambda point: point.raced)[:top]
 
 
 def _row(name: str, jobs: list[Job], graph: Graph) -> ClassForecast:

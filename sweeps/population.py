@@ -17,6 +17,7 @@ from sweeps.finals import Finals
 from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want
 from sweeps.objective import fronts, ranked
 from sweeps.pilots import Pilots
+from sweeps.race import Race
 from sweeps.search import fixed
 from sweeps.store import Store
 from sweeps.study import Study, Told
@@ -40,10 +41,10 @@ class Population:
         self.check, self.emit = check, emit
         self.graph = Graph(store)
         self.candidates: dict[int, Candidate] = {}
-        self.pilots, self.finals = Pilots(self), Finals(self)
         self._before: dict[int, Saved] = {}
         self.writes = False
         self.arms = sweep.arm_list
+        self.pilots, self.race, self.finals = Pilots(self), Race(self), Finals(self)
         arms = len(self.arms)
         self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
         self._counting: list[list[Told]] = [[] for _ in self.arms]  # of each arm, what is told of those judged
@@ -167,7 +168,9 @@ class Population:
         candidate.kept = saved.kept
         self.studies[a].adopt(index, candidate.knobs, candidate.distributions, saved.kept)
         self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
-        for seed in self.first_seeds:
+        given = self._given(saved)
+        candidate.raced = saved.raced and len(given) == saved.n
+        for seed in given:
             candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))
         self.check(stages, self.phase)
         for at in saved.replicates:  # those that are wanted later only, too: nothing may run when one of them has changed
@@ -180,6 +183,12 @@ class Population:
                 replicate.state, replicate.needs = state.PRUNED, saved.needs(replicate.seed, replicate.phase)
         else:
             self._start(candidate, candidate.replicates)
+
+    def _given(self, saved: Saved) -> tuple[int, ...]:
+        """The seeds that a candidate was given in an earlier launch, as far as they are the declaration's first; its pilots at least."""
+        had = {at["seed"] for at in saved.replicates if at["phase"] == self.phase}
+        missing = (i for i, seed in enumerate(self.sweep.seeds) if seed not in had)
+        return self.sweep.seeds[: max(len(self.first_seeds), next(missing, len(self.sweep.seeds)))]
 
     def add_seeds(self, candidate: Candidate, seeds: tuple[int, ...], phase: Phase) -> None:
         """Give a candidate further seeds of a phase, and want what they need."""
@@ -255,8 +264,8 @@ class Population:
         settled = state.OPEN not in verdicts
         if candidate.state == state.OPEN and bad is not None and (self.phase == "search" or settled):
             self.give_up(candidate, bad, state.STOPPED, next(r.reason for r in mine if r.state == bad))
-        elif candidate.state == state.OPEN and settled and len(mine) < len(self.sweep.seeds):
-            self.add_seeds(candidate, self.sweep.seeds[len(mine) :], self.phase)
+        elif candidate.state == state.OPEN and settled and len(mine) < len(self.sweep.seeds) and not candidate.raced:
+            self.race.go_on(candidate)
         elif candidate.state == state.OPEN and settled:
             self._close(candidate, state.COMPLETE)
         self._write(candidate)
@@ -281,6 +290,8 @@ class Population:
         value += "" if candidate.feasible else ", which breaks a constraint"
         reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
         self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
+        self.race.forget(candidate)
+        self.race.judged()
 
     def give_up(self, candidate: Candidate, verdict: str, left: str, reason: str) -> None:
         """The search wants nothing more of a candidate, which gets `verdict`; replicates that are not through get `left`."""
@@ -293,6 +304,23 @@ class Population:
                 replicate.state, replicate.reason = left, reason
         self._close(candidate, verdict)
         self._write(candidate)
+
+    def race_out(self, candidate: Candidate, reason: str) -> None:
+        """A candidate that is clearly behind is judged by the seeds that it has."""
+        candidate.raced, candidate.reason = True, reason
+        self._close(candidate, state.COMPLETE)
+        self._write(candidate)
+
+    def want_ahead(self, candidate: Candidate, seed: int) -> None:
+        """Want what a seed needs that the candidate was not given."""
+        for stage in self._replicate(candidate, seed, self.phase).stages.values():
+            self.graph.want(stage, (candidate.number, self.phase, seed))
+
+    def open_ones(self) -> list[Candidate]:
+        """The candidates that are not judged, in order of number."""
+        arms = len(self.arms)
+        reached = [i * arms + a for a in range(arms) for i in range(self.judged(a), self.drawn(a))]
+        return [self.candidates[i] for i in sorted(reached) if self.candidates[i].state == state.OPEN]
 
     def audit(self, candidate: Candidate, step: int) -> None:
         """The pruner would stop a candidate that the audit lets go on."""
@@ -332,7 +360,8 @@ class Population:
         for a in range(len(self.sweep.arm_list)):
             mine = self._valued(a)
             order = ranked([c.values or () for c in mine], self.sweep.objectives)
-            found += [mine[i] for i in order[:top]]
+            # Who was behind on some seeds is not better for having been spared the others.
+            found += sorted((mine[i] for i in order), key=lambda c: c.raced)[:top]
         return found
 
     def leading(self) -> list[Candidate]:

@@ -60,7 +60,7 @@ def candidates_table(population: Population) -> Table:
     sweep = population.sweep
     knobs = list(dict.fromkeys(name for c in population.candidates.values() for name in c.knobs))
     complete = [c for c in population.candidates.values() if c.values is not None and c.feasible]
-    ordered = [complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)]
+    ordered = sorted((complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)), key=lambda c: c.raced)
     rows: list[tuple[Cell, ...]] = []
     for c in [*ordered, *(c for c in population.candidates.values() if c.values is None or not c.feasible)]:
         rows.append((f"{c.number} {c.label}".strip(), _state(c), *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))

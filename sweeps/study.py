@@ -151,6 +151,9 @@ class Study:
         """
         if not intermediate:
             return False
+        if self.sweep.pruner is None:
+            # Optuna's median rule compares the best value so far, which keeps alive what began well and falls.
+            intermediate = {max(intermediate): intermediate[max(intermediate)]}
         at, before = self._trial_id(index), self.noted(index)
         trial = copy.copy(self._storage.get_trial(at))
         trial.intermediate_values = dict(intermediate)

@@ -85,8 +85,9 @@ def test_whatever_the_interleaving_the_same_comes_out(order, slots, lag, declare
         assert population.finished_all
         assert table(population) == expected
         if lag == 0:  # a worker that is ahead of its driver may finish what is just being pruned
-            assert world.records() == records
-            assert work == WORK
+            assert records <= world.records(), "a slot that would idle may have run ahead"
+            assert work.keys() <= WORK.keys()
+            assert set(WORK.values()) == {1}
 
 
 @FAST
@@ -107,8 +108,9 @@ def test_stopped_at_any_moment_it_leaves_nothing_running_and_goes_on_to_the_same
             assert not controller.running
             assert not [job for job in controller.graph.jobs.values() if job.state == "running"]
         assert table(world.launch(declare())) == expected
-        assert world.records() == records
-        assert work == WORK, "what was saved is not computed again"
+        assert records <= world.records(), "a slot that would idle may have run ahead"
+        assert work.keys() <= WORK.keys()
+        assert set(WORK.values()) == {1}, "what was saved is not computed again"
 
 
 def test_every_stage_that_is_wanted_is_computed_once_and_no_other():
@@ -132,7 +134,9 @@ def test_the_pilot_seed_comes_first_then_the_others_then_the_best_on_fresh_seeds
     order = [stage for stage, epoch in WORK if isinstance(stage, Train) and epoch == 1]
     place = {(net.x, net.seed): i for i, net in enumerate(order)}
     xs = [c.knobs["x"] for c in population.candidates.values()]
-    assert all(place[x, 0] < place[x, 1] for x in xs)
+    both = [x for x in xs if (x, 1) in place]
+    assert both
+    assert all(place[x, 0] < place[x, 1] for x in both)
     (best,) = population.best(1)
     assert best.values == max(c.values for c in population.candidates.values())
     assert [(net.x, net.seed) for net in order[-2:]] == [(best.knobs["x"], 7), (best.knobs["x"], 8)]
@@ -143,8 +147,8 @@ def test_the_value_is_the_mean_over_matches_then_over_seeds(world):
     population = world.launch(searched(maximize="*"))
     for c in population.candidates.values():
         means = [(r.metrics["score"] + r.metrics["long"]) / 2 for r in c.of_phase("search")]
-        assert c.values == (sum(means) / 2,)
-        assert c.n == 2
+        assert c.values == (sum(means) / len(means),)
+        assert c.n == len(means) == (1 if c.raced else 2)
 
 
 def test_a_pruned_pilot_is_stopped_and_nothing_of_it_starts_later(world):
@@ -153,7 +157,8 @@ def test_a_pruned_pilot_is_stopped_and_nothing_of_it_starts_later(world):
     assert states == {True: "pruned", False: "complete"}
     for c in population.candidates.values():
         epochs = sorted((net.seed, epoch) for net, epoch in WORK if isinstance(net, Train) and net.x == c.knobs["x"] and net.seed < 7)
-        assert epochs == [(seed, e) for seed in (0, 1) for e in (1, 2, 3, 4)] if c.state == "complete" else [(0, 1), (0, 2)]
+        given = (0,) if c.raced else (0, 1)
+        assert epochs == ([(seed, e) for seed in given for e in (1, 2, 3, 4)] if c.state == "complete" else [(0, 1), (0, 2)])
         if c.state == "pruned":
             assert (c.values, c.n, list(c.intermediate), [r.state for r in c.replicates]) == (None, 0, [25, 50], ["pruned"])
             assert "score was" in c.reason
@@ -237,7 +242,7 @@ def test_a_diverged_stage_is_a_result_and_not_tried_again(world):
     computed = dict(WORK)
     controller = world.controller(of_all_kinds())
     assert sum(c.state == "diverged" for c in controller.population.candidates.values()) == 1
-    world.drive(controller)
+    world.drive(controller, slots=1)
     assert computed == WORK
 
 
