@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: sweep test lint ui chaos bench-pretrain
+.PHONY: sweep test lint ui chaos bench-pretrain bench-replication
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
@@ -15,6 +15,9 @@ test: $(INSTALLED)
 
 chaos: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos.kill
+
+bench-replication: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.replication
 
 bench-pretrain: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.losses

@@ -59,9 +59,10 @@ class Sweep:
     name: folder and MLflow experiment. space: `(trial, seed, phase, **arm) -> {key: stage}`. arms: axes of methods, each
     tuned alone with `trials` candidates. maximize / minimize: the key judged, `*` matches one segment and matches are
     averaged within a seed, then over seeds; a `Bound` of it, or a tuple of several. seeds: replicates; the first `pilot` of
-    them run before the others, under the pruner if a `monitor` key is given; all at once with several objectives. confirm:
-    fresh seeds for the best. across: stages over all confirmed replicates. headline: patterns of keys that become MLflow
-    metrics and table columns; all main results if not given. baseline: the arm against which paired differences are
+    them run before the others, under the pruner if a `monitor` key is given; the others follow one by one in a paired race
+    (`sweeps/race.py`), which `pilot=len(seeds)` leaves out; all at once with several objectives. confirm: fresh seeds for
+    the best. across: stages over all confirmed replicates. headline: patterns of keys that become MLflow metrics and table
+    columns; all main results if not given. baseline: the arm against which paired differences are
     printed. open: candidates in progress at once in an arm; the draw of candidate k sees the results of candidates
     0..k-open and no others, so it depends on the declaration alone, not on timing. points: knobs that are tried first, the
     others of a point drawn. fixed: knobs that are held. constraints: on means over seeds; who breaks one is never best.

@@ -83,8 +83,8 @@ def test_of_an_extended_search_exactly_the_new_is_missing(world, change):
 
 
 def test_before_the_search_the_plan_is_exact_when_draws_need_no_results_and_nothing_is_pruned(world):
-    """Draws at random do not depend on results; the confirmed candidates are stood for by the first ones."""
-    distinct = {"sampler": lambda seed: optuna.samplers.RandomSampler(seed=seed), "across": None}
+    """Draws at random do not depend on results; pilots of all seeds race nobody; the first ones stand for the confirmed ones."""
+    distinct = {"pilot": 2, "sampler": lambda seed: optuna.samplers.RandomSampler(seed=seed), "across": None}
 
     def continuous(trial, seed, phase):
         net = Train(trial.suggest_float("x", 0, 1), seed)
