@@ -34,9 +34,9 @@ def in_words(found: dict[str, Any]) -> str:
 
 
 def _regret(population: Population, arm: int) -> float | None:
-    complete = [c for c in population.candidates.values() if c.number % len(population.arms) == arm and c.values]
-    if not complete or population.sweep.several:
+    able = [c for c in population.candidates.values() if c.number % len(population.arms) == arm and c.feasible]
+    if population.phase == "confirm" or population.sweep.several:
         return None
     objective = population.sweep.objectives[0]
-    audited, other = ([objective.sign * c.values[0] for c in complete if c.values and c.audited is which] for which in (True, False))
+    audited, other = ([objective.sign * c.values[0] for c in able if c.values and c.audited is which] for which in (True, False))
     return max(0.0, max(audited) - max(other)) if audited and other else None

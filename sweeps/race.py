@@ -1,7 +1,7 @@
 """The paired race over seeds: after its pilots a candidate gets one further seed at a time, until it is clearly behind.
 
-Before each further seed it is compared with the incumbent: the best complete candidate, with all its seeds, among those of
-its arm whose results count for it (indices up to k - open). The difference is taken within each shared seed and averaged.
+Before each further seed it is compared with the incumbent: the best complete candidate, with all its seeds and feasible,
+among those of its arm whose results count for it (indices up to k - open). The difference is taken within each shared seed and averaged.
 Its noise is pooled over the better half of the full candidates that count, from what is left after the mean of each
 candidate and of each seed; poor candidates often vary more from seed to seed and would hide every difference. So one shared
 seed is enough. A rank test could not stop anything before four (ORCHESTRATION.md 3a).
@@ -148,7 +148,8 @@ class Race:
             return rivals
         objective = self.sweep.objectives[0]
         values = tuple(objective.sign * objective.of_seed(replicate.metrics) for replicate in other.of_phase("search"))
-        return rivals.joined(objective.sign * other.values[0], values, full=len(values) == len(self.sweep.seeds))
+        full = len(values) == len(self.sweep.seeds) and other.feasible  # nobody is behind a candidate that may not win
+        return rivals.joined(objective.sign * other.values[0], values, full=full)
 
 
 def pooled(values: Float[np.ndarray, "candidates seeds"]) -> tuple[float, int]:
