@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: sweep test lint ui chaos bench-pretrain bench-replication
+.PHONY: sweep test lint ui chaos bench-pretrain bench-replication bench-controller
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
@@ -22,6 +22,9 @@ bench-replication: $(INSTALLED)
 bench-pretrain: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.losses
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.views
+
+bench-controller: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -63,7 +63,8 @@ class Pilots:
         """Why the pruner stops a candidate at this step; empty when it goes on, for the audit too."""
         if candidate.audited:
             return ""
-        among, sign = list(self.population.seen(candidate.number)), 1
+        among: Sequence[int] = self.population.seen(candidate.number)
+        sign = 1
         if measure.label_free:
             signal = self.gate(candidate, step)
             if not signal.open:

@@ -268,7 +268,8 @@ class Population:
             self.race.go_on(candidate)
         elif candidate.state == state.OPEN and settled:
             self._close(candidate, state.COMPLETE)
-        self._write(candidate)
+        if candidate.state != state.OPEN:  # until then nothing is decided, and results are in the store
+            self._write(candidate)
 
     def _close(self, candidate: Candidate, verdict: str) -> None:
         """The candidate is judged. Only a complete one has a value, so that what is shown does not depend on who was faster."""

@@ -45,9 +45,10 @@ class Packed:
 
 
 class UnitTrainable(tune.Trainable):
-    """Drives one unit's generator, one message a step; kept warm and given the next unit by `reset_config`."""
+    """Drives one unit's generator, one epoch a step; kept warm and given the next unit by `reset_config`."""
 
     _packed: Packed
+    _unit: WorkUnit
     _messages: Generator[Message, None, None] | None
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -62,13 +63,21 @@ class UnitTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """The next message, `done` after the last one."""
+        """The next messages, `done` after the last one; up to the first whose answer the worker must wait for."""
         if self._messages is None:
-            unit, place = cloudpickle.loads(self._packed.content)
-            cap_threads(unit.resources.cpus)
-            self._messages = execute(unit, place, self._memory)
-        message = next(self._messages, None)
-        return {"done": True} if message is None else {"message": json.dumps(asdict(message)), "node": cluster.here()}
+            self._unit, place = cloudpickle.loads(self._packed.content)
+            cap_threads(self._unit.resources.cpus)
+            self._messages = execute(self._unit, place, self._memory)
+        told: list[dict[str, Any]] = []
+        for message in self._messages:
+            told.append(asdict(message))
+            if not self._goes_on(message):
+                return {"messages": json.dumps(told), "node": cluster.here()}
+        return {"messages": json.dumps(told), "node": cluster.here(), "done": True}
+
+    def _goes_on(self, message: Message) -> bool:
+        """Whether what follows a message is told with it: the beginning of what comes after a commit, the commit after the last epoch."""
+        return message.kind == "committed" or (message.kind == "epoch" and message.epoch == self._unit.stages[message.index].length)
 
     def cleanup(self) -> None:
         """Close what is open when the worker is let go."""
@@ -115,19 +124,18 @@ class Bridge:
         return {"unit": Packed(unit.number, cloudpickle.dumps((unit, self.place))), "avoid": avoid, **asdict(unit.resources)}
 
     def hear(self, trial_id: str, result: dict[str, Any]) -> Signal:
-        """A result: pass its message on, once."""
+        """A result: pass its messages on, once; all of them, since what is told is done."""
         iteration = int(result.get("training_iteration", 0))
         if trial_id not in self.units or iteration <= self.last.get(trial_id, 0):
             return Signal.CONTINUE
         first = trial_id not in self.last
         self.last[trial_id] = iteration
-        message, unit = result.get("message"), self.units[trial_id]
-        if message is None:
-            return Signal.CONTINUE
-        if first and self.controller.began(unit, result["node"]) is Signal.STOP:
+        unit = self.units[trial_id]
+        messages = [Message(**message) for message in json.loads(result.get("messages", "[]"))]
+        if messages and first and self.controller.began(unit, result["node"]) is Signal.STOP and messages[0].kind == "began":
             return Signal.STOP
-        signal = tell(self.controller, unit, Message(**json.loads(message)))
-        return Signal.STOP if self.controller.ending else signal
+        signals = [tell(self.controller, unit, message) for message in messages]
+        return Signal.STOP if self.controller.ending or Signal.STOP in signals else Signal.CONTINUE
 
     def over(self, trial_id: str, result: dict[str, Any] | None, lost: bool) -> None:
         """A trial ended: its unit is finished, or its worker was lost."""
