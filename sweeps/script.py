@@ -153,6 +153,8 @@ def run(
     sweep = replace(sweep, budget=limited(sweep.budget, hours=hours, core_hours=core_hours, gpu_hours=gpu_hours))
     if slots is not None and slots < 1:
         raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
+    if engine == "inline" and slots is not None and slots > 1:
+        raise UserError(f"--slots = {slots}: this process runs one unit at a time. Leave out --slots, or --engine inline.")
     console = terminal()
     options = Options(root, data, engine, slots, os.environ.get("RAY_ADDRESS"), mlflow, tuple(resources or ()), context.obj, grow)
     try:

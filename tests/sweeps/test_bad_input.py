@@ -143,6 +143,9 @@ MISTAKES = [
     Mistake("unknown option", (*SMOKE, "--trails", "3"), ("--trails", "No such option", "--trials", "--help")),
     Mistake("unknown command", ("runn",), ("runn", "No such command", "run", "--help")),
     Mistake("unknown engine", ("run", "quickstart", "--engine", "spark"), ("--engine", "spark", "is not one of", "inline")),
+    Mistake(
+        "slots in process", ("run", "quickstart", "--slots", "2", "--engine", "inline"), ("--slots = 2", "one unit at a time", "Leave out")
+    ),
     Mistake("no slots", ("run", "quickstart", "--slots", "0"), ("--slots = 0", "must be at least 1", "Give the number of units")),
     Mistake(
         "seeds that are no numbers", (*SMOKE, "--seeds", "0,ten"), ("--seeds = '0,ten'", "must be numbers", "Write for example 0,10,20")
