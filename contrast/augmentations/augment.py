@@ -12,6 +12,8 @@ from contrast.augmentations.transform import Transform
 from contrast.augmentations.views import Views
 from contrast.component import require
 
+_CACHED = 4 << 20  # bytes of views that a CPU makes at a time, so that they stay in its cache from one operation to the next
+
 
 @dataclass(frozen=True)
 class Augment(Views):
@@ -37,7 +39,12 @@ class Augment(Views):
     @torch.no_grad()
     def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c i j"]:
         """The views of each image; see `Views`. Operations that resize decide on i and j."""
-        draws = Draws(seed, ids, epoch, self.views)
+        fitting = max(1, _CACHED // (self.views * pixels[0].nbytes)) if pixels.device.type == "cpu" else len(pixels)
+        starts = range(0, len(pixels), fitting)
+        parts = [self._some(pixels[i : i + fitting], Draws(seed, ids[i : i + fitting], epoch, self.views)) for i in starts]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _some(self, pixels: Tensor, draws: Draws) -> Tensor:
         x = pixels.repeat_interleave(self.views, dim=0)
         for operation in self.operations:
             x = operation(x, draws)

@@ -53,7 +53,10 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: Float[np.ndarray, " n"], s
     weights = np.exp(-0.5 * (places / sigma[:, None]) ** 2)
     weights /= weights.sum(1, keepdims=True)
     taps = torch.from_numpy(weights).to(x.device, x.dtype)[..., None, None, None].unbind(1)
-    wide = pad(x, (half, half, 0, 0), mode="reflect")
-    across = sum((tap * wide[..., i : i + x.shape[3]] for i, tap in enumerate(taps)), torch.zeros_like(x))
-    tall = pad(across, (0, 0, half, half), mode="reflect")
-    return sum((tap * tall[..., i : i + x.shape[2], :] for i, tap in enumerate(taps)), torch.zeros_like(x))
+    wide, across = pad(x, (half, half, 0, 0), mode="reflect"), torch.zeros_like(x)
+    for i, tap in enumerate(taps):
+        across.addcmul_(wide[..., i : i + x.shape[3]], tap)
+    tall, out = pad(across, (0, 0, half, half), mode="reflect"), torch.zeros_like(x)
+    for i, tap in enumerate(taps):
+        out.addcmul_(tall[..., i : i + x.shape[2], :], tap)
+    return out
