@@ -1,30 +1,38 @@
-"""What a sweep will run, before it runs: stages by class, what is held already, how long the rest takes.
+"""What a sweep will run, before it runs: stages by class, what is held already, how long the rest takes and what it costs.
 
-Times come from the pace of recorded stages of the class, an epoch; where there are none the figure is a guess and is marked
-as one. Candidates that were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others
-are forecast as if nothing were pruned, so the figures are an upper bound.
+The forecast is the controller itself in virtual time, over what is held and saved. Times come from the pace of recorded
+stages of the class, an epoch, and sizes from their files; where there are none the figure is a guess and is marked as one.
+Candidates that were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others are
+forecast as if none were better than another and nothing were pruned, so the figures are an upper bound.
 """
 
+import math
+import shutil
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from contrast.data.dataset import Phase
 from contrast.pretrain import Pretrain
-from contrast.stage import Stage
+from contrast.stage import Metrics, Stage
 from sweeps import candidate as state
-from sweeps.candidate import CandidateFiles, Saved
-from sweeps.graph import DIVERGED, HELD, Graph, Job, all_stages
-from sweeps.objective import ranked
-from sweeps.search import fixed
+from sweeps.budget import Spent, SpentFile
+from sweeps.candidate import Unwritten
+from sweeps.controller import Controller
+from sweeps.engines.virtual import Clock, Imagined, Nature, Room, Virtual
+from sweeps.graph import Job
+from sweeps.population import Population
+from sweeps.resources import Resources, cores_only
+from sweeps.slots import Slots
 from sweeps.store import Store
-from sweeps.study import Study
-from sweeps.sweep import Knob, Run, Sweep, call_across, call_space
-from sweeps.warm_start import WarmStart, warm_start
+from sweeps.sweep import Sweep
 
-# Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU.
+# Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its weights and arrays.
 GUESSES = {"Pretrain": 20.0, "Finetune": 0.1, "Landscape": 60.0}
 GUESS = 5.0
+SIZES = {"Pretrain": 45_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
+SIZE = 200_000
+STARTUP = 10  # results that the default sampler draws at random before it learns
 
 
 @dataclass(frozen=True)
@@ -45,118 +53,164 @@ class ClassForecast:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """`sharing`: for each pretraining's fingerprint, how many results of candidates hang on it."""
+class Means:
+    """What a sweep is to run on: units at once, GPUs, what a unit occupies; `price` of an hour of a GPU, or of a core if none is used."""
 
-    stages: tuple[ClassForecast, ...]
-    sharing: dict[str, int]
-
-    def as_json(self) -> dict[str, Any]:
-        """The form that `plan --json` prints."""
-        return {"stages": [row.as_json() for row in self.stages], "sharing": self.sharing}
-
-
-def forecast(sweep: Sweep, store: Store, searching: bool) -> Forecast:
-    """Unfold every candidate over all its seeds, and the confirmation, without running anything."""
-    graph = Graph(store)
-    leaves: Counter[str] = Counter()
-    saved = CandidateFiles(store.root, sweep.name).read()
-    warm = warm_start(sweep, store.root / "sweeps" / sweep.name)
-    for number, stages in enumerate(_replicates(sweep, searching, saved, warm)):
-        for stage in stages.values():
-            reached = graph.want(stage, (number, "confirm", 0))
-            leaves.update(identity for identity in reached if isinstance(graph.jobs[identity].stage, Pretrain))
-    by_class: dict[str, list[Job]] = defaultdict(list)
-    for job in graph.jobs.values():
-        by_class[type(job.stage).__name__].append(job)
-    order = sorted(by_class, key=lambda name: (name not in ("Pretrain", "Untrained", "Finetune"), name != "Pretrain", name))
-    return Forecast(tuple(_row(name, by_class[name], graph) for name in order), dict(sorted(leaves.items())))
+    slots: int = 2
+    gpus: float = 0.0
+    resources: Callable[[Stage], Resources] = cores_only
+    price: float | None = None
 
 
 @dataclass(frozen=True)
-class _Point:
-    """A candidate, drawn or to be drawn: its knobs, and what its file says, if there is one."""
+class Forecast:
+    """`sharing`: for each pretraining's fingerprint, how many results of candidates hang on it.
 
-    knobs: dict[str, Knob]
-    saved: Saved | None
+    `cost` is until the end, from now; `disk` in bytes: needed, free, and whether sizes are of records or guessed.
+    """
 
-    @property
-    def over(self) -> bool:
-        """Whether it wants nothing more."""
-        return self.saved is not None and self.saved.state in (state.PRUNED, state.DIVERGED)
-
-    @property
-    def most(self) -> int | None:
-        """How many seeds it gets; None: all."""
-        return self.saved.n if self.raced and self.saved is not None else None
+    stages: tuple[ClassForecast, ...]
+    sharing: dict[str, int]
+    means: Means
+    cost: Spent
+    disk: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     @property
-    def raced(self) -> bool:
-        """Whether the race stopped it."""
-        return self.saved is not None and self.saved.raced
+    def price(self) -> float | None:
+        """What the hours in use cost; hours in which a GPU or core waits are not counted."""
+        hours = self.cost.gpu_hours or self.cost.core_hours
+        return None if self.means.price is None else round(self.means.price * hours, 2)
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `plan --json` prints."""
+        on = {"slots": self.means.slots, "gpus": self.means.gpus}
+        hours = {name: round(value, 4) for name, value in asdict(self.cost).items()}
+        return {
+            "stages": [row.as_json() for row in self.stages],
+            "sharing": self.sharing,
+            "finish": {**on, "seconds": round(3600 * self.cost.hours, 1), "bound": "upper: nothing is pruned"},
+            "cost": {**hours, "price": self.price},
+            "disk": self.disk,
+            "warnings": list(self.warnings),
+        }
 
 
-def _replicates(sweep: Sweep, searching: bool, saved: dict[int, Saved], warm: WarmStart) -> list[dict[str, Stage]]:
-    """The stages of every replicate."""
-    found: list[dict[str, Stage]] = []
-    runs: list[Run] = []
-    for a, (label, arm) in enumerate(sweep.arm_list):
-        points = _points(sweep, a, "search" if searching else "confirm", saved, warm)
-        confirmed = [
-            (point, seed) for point in (_best(sweep, points) if searching else points) for seed in _confirm_seeds(sweep, searching)
-        ]
-        if searching:
-            going_on = [(point, seed) for point in points if not point.over for seed in sweep.seeds[: point.most]]
-            found += [call_space(sweep, fixed(point.knobs), seed, "search", arm) for point, seed in going_on]
-        for point, seed in confirmed:
-            stages = call_space(sweep, fixed(point.knobs), seed, "confirm", arm)
-            found.append(stages)
-            runs.append(Run(label, point.knobs, seed, stages))
-    return [*found, call_across(sweep, runs)]
+def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()) -> Forecast:
+    """The sweep in virtual time, from what its files and the store have to its end; nothing is run or written."""
+    paces = Paces(store)
+    controller = imagined(sweep, store, searching, means, paces)
+    graph, population = controller.graph, controller.population
+    by_class: dict[str, list[Job]] = defaultdict(list)
+    for identity in graph.jobs:
+        if identity in graph.reused or identity in graph.computed:
+            by_class[type(graph.jobs[identity].stage).__name__].append(graph.jobs[identity])
+    order = sorted(by_class, key=lambda name: (name not in ("Pretrain", "Untrained", "Finetune"), name != "Pretrain", name))
+    rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
+    disk = _disk(rows, store)
+    found = Forecast(rows, _sharing(population), means, controller.meter.spent, disk)
+    warnings = [*_crowded(sweep, store, searching, means, paces, drawn=bool(graph.reused)), *_lacking(sweep, store, found)]
+    return replace(found, warnings=tuple(warnings))
 
 
-def _confirm_seeds(sweep: Sweep, searching: bool) -> tuple[int, ...]:
-    if not searching:
-        return sweep.seeds
-    return sweep.confirm.seeds if sweep.confirm is not None else ()
+def imagined(sweep: Sweep, store: Store, searching: bool, means: Means, paces: "Paces") -> Controller:
+    """The controller after the sweep has run in virtual time; its meter tells the time and what was occupied."""
+    clock, held = Clock(), Imagined(store.root)
+    files = Unwritten(store.root, sweep.name)
+    saved = files.read()
+    judged = len(saved) >= sweep.trials * len(sweep.arm_list) and all(one.state != state.OPEN for one in saved.values())
+    # Imagined results keep no constraint; until all are judged, the first candidates stand for the best.
+    asked = replace(sweep, budget=None, constraints=sweep.constraints if judged else ())
+    population = Population(asked, held, files, searching=searching, check=lambda stages, phase: None, emit=lambda event: None)
+    controller = Controller(population, resources=means.resources, now=clock, slots=Slots(means.slots))
+    names = _further(sweep)
+    Virtual(controller, held, Nature(paces.of, lambda stage, identity: names), Room(math.inf, means.gpus), clock).run()
+    return controller
 
 
-def _points(sweep: Sweep, a: int, phase: Phase, saved: dict[int, Saved], warm: WarmStart) -> list[_Point]:
-    """The candidates of arm number `a`: those that have a file, then draws as if no result were known."""
-    label, arm = sweep.arm_list[a]
-    points: list[_Point] = []
-    study = Study(sweep, arm, phase, warm.of(sweep, label, arm))
-    for index in range(study.planned):
-        before = saved.get(index * len(sweep.arm_list) + a)
-        if before is not None and before.label == label and all(point.saved is not None for point in points):
-            trial = fixed(before.knobs)
-            call_space(sweep, trial, sweep.seeds[0], phase, arm)
-            points.append(_Point(before.knobs, before))
-            study.adopt(index, trial.params, trial.distributions, before.kept)
-        else:
-            points.append(_Point(study.draw(index).knobs, None))
-    return points
+def _further(sweep: Sweep) -> Metrics:
+    """The same main result for all, and every further one that a pattern of the sweep may name: `eps_2` of `pgd/*/eps_2`."""
+    patterns = [*(objective.pattern for objective in sweep.objectives), *(one.key for one in sweep.constraints), *sweep.headline]
+    parts = [pattern.replace("*", "0").split("/") for pattern in patterns]
+    return {"result": 0.0} | {"/".join(segments[n:]): 0.0 for segments in parts for n in range(1, len(segments))}
 
 
-def _best(sweep: Sweep, points: list[_Point]) -> list[_Point]:
-    """The candidates of an arm that are confirmed; until all are judged the first ones stand for them."""
-    top = sweep.confirm.top if sweep.confirm is not None else 0
-    if any(point.saved is None or point.saved.state == state.OPEN for point in points):
-        return [point for point in points if not point.over][:top]
-    complete = [point for point in points if point.saved is not None and point.saved.values is not None and point.saved.feasible]
-    order = ranked([point.saved.values for point in complete if point.saved and point.saved.values], sweep.objectives)
-    return sorted((complete[i] for i in order), key=lambda point: point.raced)[:top]
+class Paces:
+    """Seconds an epoch, and bytes, of each class of stages: the mean of its records, or a guess."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._known: dict[str, tuple[float, str]] = {}
+
+    def of(self, stage: Stage) -> float:
+        """Seconds an epoch of a stage; of one without epochs, the whole."""
+        return self.basis(type(stage).__name__)[0]
+
+    def basis(self, name: str) -> tuple[float, str]:
+        """Seconds an epoch of a class, and whether that is of a "record" or a "guess"."""
+        if name not in self._known:
+            paces = self.store.paces(name)
+            self._known[name] = (sum(paces) / len(paces), "record") if paces else (GUESSES.get(name, GUESS), "guess")
+        return self._known[name]
 
 
-def _row(name: str, jobs: list[Job], graph: Graph) -> ClassForecast:
-    missing = [job for job in jobs if job.state not in (HELD, DIVERGED) and not _barred(job, graph)]
-    held = sum(job.state in (HELD, DIVERGED) for job in jobs)
-    paces = graph.store.paces(name)
-    pace = sum(paces) / len(paces) if paces else GUESSES.get(name, GUESS)
+def _row(name: str, jobs: list[Job], computed: set[str], paces: Paces) -> ClassForecast:
+    missing = [job for job in jobs if job.fingerprint in computed]
+    pace, basis = paces.basis(name)
     seconds = sum(pace * max(1, job.stage.length) for job in missing)
-    return ClassForecast(name, held + len(missing), held, len(missing), round(seconds, 1), "record" if paces else "guess")
+    return ClassForecast(name, len(jobs), len(jobs) - len(missing), len(missing), round(seconds, 1), basis)
 
 
-def _barred(job: Job, graph: Graph) -> bool:
-    """Whether something that the job needs has diverged, so that it will never run."""
-    return any(graph.jobs[graph.identity(stage)].state == DIVERGED for stage in all_stages(job.stage))
+def _sharing(population: Population) -> dict[str, int]:
+    """How many results hang on each pretraining."""
+    leaves: Counter[str] = Counter()
+    going_on = [c for c in population.candidates.values() if c.state not in (state.PRUNED, state.DIVERGED)]
+    tops = [stage for c in going_on for replicate in c.replicates for stage in replicate.stages.values()]
+    for stage in [*tops, *population.finals.across.values()]:
+        below = population.graph.below(population.graph.job(stage))
+        leaves.update(job.fingerprint for job in below if isinstance(job.stage, Pretrain))
+    return dict(sorted(leaves.items()))
+
+
+def _disk(rows: tuple[ClassForecast, ...], store: Store) -> dict[str, Any]:
+    """Bytes that the missing stages need, and that are free below the root."""
+    needed, guessed = 0.0, False
+    for row in rows:
+        sizes = store.sizes(row.stage)
+        guessed = guessed or (row.missing > 0 and not sizes)
+        needed += row.missing * (sum(sizes) / len(sizes) if sizes else SIZES.get(row.stage, SIZE))
+    there = next(path for path in (store.root.resolve(), *store.root.resolve().parents) if path.exists())
+    return {"needed": round(needed), "free": shutil.disk_usage(there).free, "basis": "guess" if guessed else "record"}
+
+
+def learned(trials: int, open_: int) -> int:
+    """How many of `trials` candidates are drawn from as many results as the default sampler learns from."""
+    return max(0, trials - (STARTUP - 1) - open_)
+
+
+def _crowded(sweep: Sweep, store: Store, searching: bool, means: Means, paces: Paces, *, drawn: bool) -> list[str]:
+    """A warning when so many candidates are open at once that the search cannot learn, and what `open` would do."""
+    if not searching or sweep.sampler is not None or learned(sweep.trials, sweep.window) * 2 >= learned(sweep.trials, 1):
+        return []
+    fewer = max(1, min(means.slots, sweep.window - 1))
+    few, more = learned(sweep.trials, sweep.window), learned(sweep.trials, fewer)
+    said = f"{sweep.window} of {sweep.trials} candidates of an arm are open at once, so only {few} of them are drawn from the {STARTUP}"
+    said += f" results that the sampler needs to learn; with open={fewer} these are {more}"
+    if drawn:
+        return [said]
+    hours = imagined(replace(sweep, open=fewer), store, searching, means, paces).meter.spent.hours
+    return [f"{said}, finished in {hours:.3g} hours"]
+
+
+def _lacking(sweep: Sweep, store: Store, found: Forecast) -> list[str]:
+    """Warnings about the disk and the budget."""
+    said = []
+    if found.disk["needed"] > found.disk["free"]:
+        free, needed = (found.disk[name] / 1e9 for name in ("free", "needed"))
+        said.append(f"the disk has {free:.3g} GB free and {needed:.3g} GB are needed; free some, or name another --root")
+    spent = SpentFile(store.root, sweep.name).read()[0]
+    names = ("hours", "core_hours", "gpu_hours")
+    exceeded = Spent(*(getattr(spent, name) + getattr(found.cost, name) for name in names)).exceeds(sweep.budget)
+    if exceeded is not None:
+        said.append(f"{exceeded}, as far as can be foreseen: the sweep will end before all is done")
+    return said

@@ -5,6 +5,7 @@ MLflow is opened once, in the driver, before any worker; what was committed is p
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import Literal
 
 import psutil
+import torch
 from rich.console import Console
 
 from contrast.component import UserError, walk
@@ -30,6 +32,7 @@ from sweeps.display import Display
 from sweeps.ending import INTERRUPTED
 from sweeps.engines.worker import Place
 from sweeps.event import Event
+from sweeps.forecast import Means
 from sweeps.launch_checks import check_address, check_corners, check_folders, check_machine, check_resources, checker, searches
 from sweeps.lock import Lock, refuse_driven
 from sweeps.memory import PeakMemory
@@ -192,6 +195,19 @@ def _engine(options: Options, built: Sequence[Stage], display: Display, *, idle:
             raise UserError(f"{found}. Ask for less, or {cure}.")
         display.say(f"{found}; such units wait until it has grown")
     return _Engine(ray_tune.run, resources, slots, cluster.room(map(resources, units), there) if here else None)
+
+
+def means(slots: int | None, options: list[str], own: Callable[[Stage], Resources] | None, gpus: int | None, price: float | None) -> Means:
+    """What a plan reckons with, as a launch with the same options would have it; `gpus` None: those of this machine."""
+    if slots is not None and slots < 1:
+        raise UserError(f"--slots = {slots}: must be at least 1. Give the number of units that may run at once.")
+    if gpus is not None and gpus < 0:
+        raise UserError(f"--gpus = {gpus}: must be 0 or above. Give the number of GPUs to plan with.")
+    if price is not None and not 0 <= price < math.inf:
+        raise UserError(f"--price = {price}: must be 0 or above. Give the price of an hour of a GPU, or of a core.")
+    cards = torch.cuda.device_count() if gpus is None else gpus
+    default = declared(own) if own is not None else with_gpus if cards else cores_only
+    return Means(slots or SLOTS, cards, parsed(options, default), price)
 
 
 @contextlib.contextmanager

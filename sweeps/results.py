@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from analysis.report import compare
 from analysis.statistics import Interval, interval
@@ -235,13 +236,23 @@ def status_table(found: dict[str, Any]) -> RichTable:
     return table
 
 
-def plan_table(sweep: Sweep, found: Forecast) -> RichTable:
+def plan_table(sweep: Sweep, found: Forecast) -> Group:
     """The forecast for the terminal."""
     rows = tuple((r.stage, r.needed, r.held, r.missing, r.seconds, r.basis) for r in found.stages)
-    total = sum(row.seconds for row in found.stages)
     shared = max(found.sharing.values(), default=0)
-    footer = f"{total:.0f} s of stages in all; a pretraining is shared by up to {shared} stages; guess: no record of a like stage yet"
-    return to_rich(Table(f"Plan of {sweep.name}", ("class", "needed", "held", "missing", "seconds", "basis"), rows, footer))
+    footer = (
+        f"a pretraining is shared by up to {shared} stages; guess: no record of a like stage yet; at most, since nothing is pruned here"
+    )
+    table = to_rich(Table(f"Plan of {sweep.name}", ("class", "needed", "held", "missing", "seconds", "basis"), rows, footer))
+    on = f"{found.means.slots} slots" + (f", {found.means.gpus:g} GPUs" if found.means.gpus else "")
+    price = "" if found.price is None else f"; price {found.price:g}"
+    lines = [
+        f"finished in at most {found.cost.hours:.3g} hours on {on}: {found.cost.core_hours:.3g} core-hours, "
+        f"{found.cost.gpu_hours:.3g} GPU-hours{price}",
+        f"disk: {found.disk['needed'] / 1e9:.3g} GB needed ({found.disk['basis']}), {found.disk['free'] / 1e9:.3g} GB free",
+        *(f"warning: {warning}" for warning in found.warnings),
+    ]
+    return Group(table, *(Text(line, style="yellow" if line.startswith("warning") else "") for line in lines))
 
 
 def print_summary(population: Population, page: Path, root: Path, mlflow: str | None, console: Console) -> None:

@@ -44,6 +44,8 @@ Slots = Annotated[int | None, typer.Option(help="Units at once; if not given, 2 
 Mlflow = Annotated[str | None, typer.Option(help="Tracking server; the default is SQLite under --root.")]
 Needs = Annotated[list[str] | None, typer.Option("--resources", help="Class=gpu:N,cpu:N, more than once if needed.")]
 Grow = Annotated[bool, typer.Option("--grow", help="The cluster starts nodes for units that wait: wait for what no node has yet.")]
+Gpus = Annotated[int | None, typer.Option("--gpus", help="GPUs to plan with; if not given, those of this machine.")]
+Price = Annotated[float | None, typer.Option("--price", help="Price of an hour of a GPU, or of a core where no GPU is used.")]
 Hours = Annotated[float | None, typer.Option("--hours", help="Budget: hours of wall time, over all launches.")]
 CoreHours = Annotated[float | None, typer.Option("--core-hours", help="Budget: core-hours, over all launches.")]
 GpuHours = Annotated[float | None, typer.Option("--gpu-hours", help="Budget: GPU-hours, over all launches.")]
@@ -102,16 +104,22 @@ def list_sweeps() -> None:
 
 @app.command()
 def plan(
+    context: typer.Context,
     name: Name,
     preset: Preset = None,
     root: Root = ROOT,
     trials: Trials = None,
     seeds: Seeds = None,
     fix: Fix = None,
+    slots: Slots = None,
+    resources: Needs = None,
+    gpus: Gpus = None,
+    price: Price = None,
     as_json: AsJson = False,
 ) -> None:
-    """What would run, what is held already and how long it takes, without running anything."""
+    """What would run, what is held already, how long the rest takes and what it costs, without running anything."""
     from sweeps.forecast import forecast
+    from sweeps.launch import means
     from sweeps.launch_checks import searches
     from sweeps.results import plan_table
     from sweeps.store import Untouched
@@ -119,7 +127,7 @@ def plan(
     sweep = _find(name, preset, trials, seeds, fix)
     store = Untouched(root)
     store.check_format()
-    found = forecast(sweep, store, searches(sweep))
+    found = forecast(sweep, store, searches(sweep), means(slots, resources or [], context.obj, gpus, price))
     if as_json:
         print(json.dumps(found.as_json(), indent=1))
     else:

@@ -204,6 +204,12 @@ class Store:
         records = (read_record(path) for path in sorted((self.root / "store" / name).glob("*/record.json")))
         return [record.seconds / max(1, len(record.curve)) for record in records if record is not None]
 
+    def sizes(self, name: str) -> list[int]:
+        """The bytes of what each finished stage of one class left."""
+        folders = [(path.parent, read_record(path)) for path in sorted((self.root / "store" / name).glob("*/record.json"))]
+        attempts = [folder / record.attempt for folder, record in folders if record is not None]
+        return [sum(path.stat().st_size for path in attempt.iterdir()) for attempt in attempts if attempt.is_dir()]
+
     def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
         """The longest curve that an attempt at an unfinished stage has saved."""
         return max((read_curve(attempt) for attempt in attempts(self.folder(stage, identity))), key=len, default=[])

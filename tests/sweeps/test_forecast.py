@@ -4,15 +4,18 @@ Sweeps of arithmetic are planned, run and planned again; the expected times foll
 """
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
 import optuna
 import pytest
 
+from contrast.component import UserError
 from contrast.pretrain import Pretrain
-from sweeps import Confirm, Sweep
-from sweeps.forecast import GUESS, GUESSES, forecast
+from sweeps import Budget, Confirm, Sweep
+from sweeps.forecast import GUESS, GUESSES, SIZE, Means, forecast, learned
+from sweeps.resources import Resources
 from sweeps.store import Store, read_record
 from tests.world import Long, Score, Spread, Train, World
 
@@ -141,8 +144,55 @@ def test_sharing_says_how_many_results_hang_on_a_pretraining():
     assert len(set(found.sharing.values())) == 1, "every method has the same tasks and measures"
 
 
+@pytest.mark.parametrize(("slots", "seconds"), [(1, 6 * 30 + 5), (2, 3 * 30 + 5), (6, 35)])
+def test_the_finish_is_that_of_the_units_in_their_slots(world, slots, seconds):
+    """Six trainings of 4 epochs, each measured in two units, then one comparison: all of the guessed pace."""
+    found = forecast(grid(), Store(world.root), False, Means(slots=slots, price=7.2))
+    assert found.cost.hours * 3600 == pytest.approx(seconds)
+    assert found.cost.core_hours * 3600 == pytest.approx(6 * 30 + 5)
+    assert found.price == pytest.approx(7.2 * 185 / 3600, abs=0.005)
+    world.launch(grid(), searching=False)
+    assert forecast(grid(), Store(world.root), False, Means(slots=slots)).cost.hours == 0
+
+
+def test_gpus_are_shared_out_and_a_unit_that_finds_none_is_refused(world):
+    half = Means(slots=6, gpus=1, resources=lambda stage: Resources(1.0, 0.5 if isinstance(stage, Train) else 0.0))
+    found = forecast(grid(across=None), Store(world.root), False, half)
+    assert found.cost.gpu_hours * 3600 == pytest.approx(6 * (20 + 5) * 0.5)
+    assert found.cost.hours * 3600 >= 3 * (20 + 5)
+    with pytest.raises(UserError, match=r"--resources = cpu:1 gpu:0\.5: there is only .*Ask for less, or give the forecast more"):
+        forecast(grid(), Store(world.root), False, replace(half, gpus=0))
+
+
+def test_the_disk_is_that_of_like_records(world):
+    guessed = forecast(grid(), Store(world.root), False).disk
+    assert (guessed["needed"], guessed["basis"]) == (19 * SIZE, "guess")
+    world.launch(grid(across=None), searching=False)
+    more = forecast(grid(across=None, seeds=(0, 1, 2, 3)), Store(world.root), False).disk
+    kept = {name: Store(world.root).sizes(name) for name in ("Train", "Score", "Long")}
+    assert (more["needed"], more["basis"]) == (round(sum(6 * sum(sizes) / len(sizes) for sizes in kept.values())), "record")
+    assert more["free"] > 0
+
+
+def test_it_warns_when_so_many_candidates_are_open_that_the_search_cannot_learn(world):
+    crowded = searched(trials=20, open=15, across=None)
+    (warning,) = forecast(crowded, Store(world.root), True).warnings
+    assert "15 of 20 candidates of an arm are open at once, so only 0 of them are drawn from the 10 results" in warning
+    assert re.search(r"with open=2 these are 9, finished in [\d.]+ hours$", warning)
+    assert (learned(20, 15), learned(20, 2), learned(64, 8)) == (0, 9, 47)
+    assert forecast(replace(crowded, open=2), Store(world.root), True).warnings == ()
+    assert forecast(replace(crowded, trials=4, open=4), Store(world.root), True).warnings == (), "nothing would help"
+
+
+def test_it_warns_of_a_budget_that_will_not_do(world):
+    tight = grid(budget=Budget(core_hours=0.05))
+    (warning,) = forecast(tight, Store(world.root), False).warnings
+    assert warning.startswith("budget spent: 0.05139 of 0.05 core-hours, as far as can be foreseen")
+    assert forecast(grid(budget=Budget(core_hours=0.06)), Store(world.root), False).warnings == ()
+
+
 def test_the_json_form_is_the_documented_one(world):
     found = forecast(grid(), Store(world.root), searching=False).as_json()
     assert json.loads(json.dumps(found)) == found
-    assert set(found) == {"stages", "sharing"}
+    assert set(found) == {"stages", "sharing", "finish", "cost", "disk", "warnings"}
     assert all(set(row) == {"class", "needed", "held", "missing", "seconds", "basis"} for row in found["stages"])
