@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,8 +17,8 @@ from sweeps.grid import combinations
 from sweeps.objective import matches
 from sweeps.resources import Resources, cores_only, declared, parsed
 from sweeps.samplers import Grid
-from sweeps.search import check_given, corners, fixed
-from sweeps.sweep import Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
+from sweeps.search import CornerTrial, check_given, corners, fixed
+from sweeps.sweep import Knob, Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
 
 
 def searches(sweep: Sweep) -> bool:
@@ -83,7 +84,9 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
                 built += stages.values()
                 keys |= stages
         seeds = sweep.confirm.seeds if searching and sweep.confirm is not None else sweep.seeds
-        knobs = found[0][0]
+        knobs, first = found[0]
+        for seed in dict.fromkeys([*sweep.seeds, *seeds]):
+            _check_alike(sweep, arm, seed, phases[-1] if seed in seeds else phases[0], knobs, first)
         runs += [Run(label, knobs, seed, call_space(sweep, fixed(knobs), seed, phases[-1], arm)) for seed in seeds]
     for pattern in sweep.headline:
         if not _may_match(pattern, keys):
@@ -147,6 +150,19 @@ def _check_keys(sweep: Sweep, label: str, stages: Mapping[str, Stage]) -> None:
     for objective in sweep.objectives:
         if not _may_match(objective.pattern, stages):
             raise UserError(f"Sweep.{objective.direction} = {objective.pattern!r}: {_rule(stages, of)}")
+
+
+def _check_alike(
+    sweep: Sweep, arm: dict[str, Any], seed: int, phase: Phase, knobs: Mapping[str, Knob], stages: Mapping[str, Stage]
+) -> None:
+    """Refuse a space that draws other knobs, or returns other keys, for another seed or in another phase: candidates would not compare."""
+    trial = CornerTrial({}, knobs)
+    found = call_space(sweep, trial, seed, phase, arm)
+    for what, mine, first in (("draws knobs", set(trial.knobs), set(knobs)), ("returns keys", set(found), set(stages))):
+        if mine != first:
+            differs = ", ".join(sorted(mine ^ first))
+            where = f"{what} that depend on seed or phase ({differs}, at seed {seed} in phase {phase!r})"
+            raise UserError(f"space of sweep {sweep.name!r}: {where}. Let them depend on the arm and on earlier draws alone.")
 
 
 def _rule(keys: Iterable[str], of: str = "") -> str:

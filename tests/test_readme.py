@@ -27,12 +27,13 @@ def test_there_is_something_to_keep_true():
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.splitlines()[0].strip('"'))
 def test_the_python_of_the_readme_runs(block, tmp_path, fresh_root, monkeypatch):
-    short, cuts = re.subn(r"\bepochs=\d+", "epochs=1", block)
+    short, cuts = re.subn(r"\bepochs=\d+", "epochs=1", block.replace("Digits()", "Digits(per_class=30)"))
     assert cuts
     script = tmp_path / "readme.py"
     script.write_text(short)
     root = fresh_root("readme")
-    monkeypatch.setattr(sys, "argv", ["readme.py", "run", "--engine", "inline", "--trials", "1", "--seeds", "0", "--root", str(root)])
+    seeds = [] if "arms=" in block or "Bound(" in block else ["--seeds", "0"]
+    monkeypatch.setattr(sys, "argv", ["readme.py", "run", "--engine", "inline", "--trials", "1", *seeds, "--root", str(root)])
     with driver.without_pictures(), pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
     assert not end.value.code

@@ -19,7 +19,7 @@ from PIL import Image
 from analysis import KNN, Accuracy
 from contrast import CIFAR100, SGD, CropViews, Dataset, Digits, Finetune, MLPHead, NTXent, Pretrain, SmallResNet
 from contrast.data import select
-from sweeps import Confirm, Sweep
+from sweeps import AtMost, Bound, Confirm, Grid, Sweep
 from sweeps.candidate import Saved
 from sweeps.catalog import CATALOG
 from sweeps.lock import Lock
@@ -127,6 +127,29 @@ def needed(root, data):
 def torn_candidate(root, data):
     needed(root, data)
     (root / "sweeps" / "asked" / "candidates" / "00000.json").write_text("{")
+
+
+def seedy(trial, seed, phase):
+    if seed:
+        trial.suggest_int("width", 1, 2)
+    return sound(trial, seed, phase)
+
+
+def phased(trial, seed, phase):
+    stages = sound(trial, seed, phase)
+    return stages | ({"more": stages["knn"]} if phase == "confirm" else {})
+
+
+def searched(root, sweep, knobs, fingerprint):
+    """A sweep whose first candidate has these knobs, and a stage of this fingerprint."""
+    replicate = {"seed": 0, "phase": "search", "state": "complete", "stages": {"knn": fingerprint}, "metrics": {"knn": 50.0}, "reason": ""}
+    at = root / "sweeps" / sweep / "candidates" / "00000.json"
+    at.parent.mkdir(parents=True)
+    at.write_text(sealed("candidate", asdict(Saved(0, "", knobs, {}, "complete", [50.0], 1, {}, "", [replicate]))))
+
+
+def akin(root, data):
+    searched(root, "akin", {"tau": 0.1}, "00ff00ff")
 
 
 SMOKE = ("run", "quickstart", "--preset", "smoke", "--engine", "inline")
@@ -301,6 +324,98 @@ MISTAKES = [
         MINE,
         ("Sweep.monitor = 'accuracy'", "watches no pretraining", "Name a key whose value is a measure of one Pretrain"),
         asked(tuned, maximize="accuracy", monitor="accuracy"),
+    ),
+    Mistake(
+        "a pruner with two objectives",
+        MINE,
+        ("Sweep.monitor = 'knn'", "judges by one objective, and there are several", "Leave it out"),
+        asked(tuned, maximize=("accuracy", "knn"), monitor="knn"),
+    ),
+    Mistake(
+        "a bound over one seed",
+        MINE,
+        ("Sweep.maximize = Bound(key='knn')", "needs an interval over seeds", "Give two seeds or more"),
+        asked(maximize=Bound("knn")),
+    ),
+    Mistake(
+        "an objective named twice",
+        MINE,
+        ("Sweep.maximize = ('knn', 'knn')", "names a key twice"),
+        asked(maximize=("knn", "knn")),
+    ),
+    Mistake(
+        "a constraint on nothing",
+        MINE,
+        ("Sweep.constraints: AtMost(key='loss', limit=1.0)", "matches none", "Name one of knn"),
+        asked(constraints=(AtMost("loss", 1.0),)),
+    ),
+    Mistake(
+        "a point with a knob that is not there",
+        MINE,
+        ("Sweep.points: tau = 0.1", "has no such knob", "It has temperature"),
+        asked(points=({"tau": 0.1},)),
+    ),
+    Mistake(
+        "a point outside of the space",
+        MINE,
+        ("temperature = 9.0", "does not offer this value", "Choose a value that it offers"),
+        asked(points=({"temperature": 9.0},)),
+    ),
+    Mistake(
+        "a fixed knob that is not there",
+        (*MINE, "--fix", "tau=0.1"),
+        ("Sweep.fixed: tau = 0.1", "no such knob. It has temperature"),
+        asked(),
+    ),
+    Mistake(
+        "a fixed knob without a value", (*MINE, "--fix", "tau"), ("knob = 'tau'", "must read name=value", "Write for example"), asked()
+    ),
+    Mistake(
+        "a plan with a fixed knob outside of the space",
+        ("plan", "asked", "--fix", "temperature=cold"),
+        ("temperature = 'cold'", "does not offer this value", "Choose a value"),
+        asked(),
+    ),
+    Mistake(
+        "a grid of a continuous knob",
+        MINE,
+        ("temperature = 0.1 to 1.0", "is continuous, and Grid() runs every combination", "Give it a step"),
+        asked(sampler=Grid()),
+    ),
+    Mistake(
+        "a confirmed grid",
+        MINE,
+        ("Sweep.confirm = Confirm(", "has no effect with sampler=Grid()", "Leave out confirm="),
+        asked(sampler=Grid(), confirm=Confirm()),
+    ),
+    Mistake(
+        "a warm start from nowhere",
+        MINE,
+        ("Sweep.warm_start = 'akin'", "there is no such sweep under", "Run it first, or leave out"),
+        asked(warm_start="akin"),
+    ),
+    Mistake(
+        "a warm start with other knobs",
+        MINE,
+        (
+            "Sweep.warm_start = 'akin': candidate 0 has other knobs",
+            "temperature: the space draws this knob",
+            "Start from a sweep",
+        ),
+        asked(warm_start="akin"),
+        prepare=akin,
+    ),
+    Mistake(
+        "knobs that depend on the seed",
+        MINE,
+        ("space of sweep 'asked'", "draws knobs that depend on seed or phase (width, at seed 1", "Let them depend on the arm"),
+        asked(seedy, seeds=(0, 1)),
+    ),
+    Mistake(
+        "measures that depend on the phase",
+        MINE,
+        ("space of sweep 'asked'", "returns keys that depend on seed or phase (more, at seed 0 in phase 'search')", "Let them depend on"),
+        asked(phased, confirm=Confirm()),
     ),
     Mistake("nothing to maximize", MINE, ("Sweep.maximize = 'acc/*'", "matches none", "Name one of knn"), asked(maximize="acc/*")),
     Mistake(
