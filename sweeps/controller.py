@@ -15,6 +15,7 @@ from sweeps.abroad import Abroad
 from sweeps.budget import Meter
 from sweeps.claims import Alone, Claiming
 from sweeps.event import Event, numbers
+from sweeps.failures import Failures, named
 from sweeps.fingerprint import describe
 from sweeps.graph import HELD, RUNNING, Job, Want, all_stages
 from sweeps.nodes import LOSSES, Nodes
@@ -23,8 +24,6 @@ from sweeps.ready_queue import ReadyQueue
 from sweeps.resources import Resources, cores_only
 from sweeps.slots import Slots
 from sweeps.store import Record
-
-MAX_ACCIDENTS, MAX_UNBEGUN = 5, 20
 
 
 class Signal(Enum):
@@ -50,10 +49,6 @@ class WorkUnit:
     identities: dict[Stage, str]
     resources: Resources
     monitor: Measure | None = None
-
-
-class SweepFailed(RuntimeError):
-    """The sweep cannot go on: the first units all raised the same, or workers are lost again and again before they begin."""
 
 
 class Controller:
@@ -83,12 +78,14 @@ class Controller:
         self.nodes = Nodes()
         self.units: list[list[str]] = []
         self.stopping = False
-        self.fatal: Exception | None = None
+        self.failures = Failures(population, now)
         self._told_to_stop: set[int] = set()
-        self._early_failures: list[str] = []
-        self._refusals: dict[type[Stage], list[str]] = {}
-        self._ended = 0
         self._last_shape: Resources | None = None
+
+    @property
+    def fatal(self) -> Exception | None:
+        """Why the sweep cannot go on, if it cannot."""
+        return self.failures.fatal
 
     @property
     def leaving(self) -> bool:
@@ -127,7 +124,8 @@ class Controller:
             return Signal.WAIT
         if not self.population.finished_all:
             raise RuntimeError("the controller has nothing to run and is not finished; this is a defect, please report it")
-        return self._over()
+        self.failures.conclude()
+        return Signal.DONE
 
     def idle(self) -> float | None:
         """Seconds until something may go on by itself: a back-off is over, or another driver has finished what we wait for."""
@@ -180,7 +178,7 @@ class Controller:
     def _settle(self, job: Job, record: Record, whence: str) -> None:
         self.graph.settle(job, record)
         kind = "committed" if job.state == HELD else "diverged"
-        text = f"{_name(job)} {kind}{whence} {numbers(record.results)}"
+        text = f"{named(job)} {kind}{whence} {numbers(record.results)}"
         self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
             self.population.settled(who)
@@ -192,9 +190,9 @@ class Controller:
         left = [job for job in jobs if job.state == RUNNING and job.wanted and self.graph.fed(job)]
         if left and unit.number not in self._told_to_stop and not self.ending:
             name = f"{type(left[0].stage).__name__} {left[0].fingerprint}"
-            self._end(RuntimeError(f"a worker ended its unit without {name} and gave no reason"))
+            self.failures.end(RuntimeError(f"a worker ended its unit without {name} and gave no reason"))
         self._give_back(unit)
-        self._ended += 1
+        self.failures.ended += 1
 
     def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
         """A unit failed: "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
@@ -206,20 +204,20 @@ class Controller:
         """
         self._give_back(unit)
         if kind == "refused" and stage is not None:
-            self._refused(stage, text)
+            self.failures.refused(stage, text)
         elif kind == "user":
-            self._end(UserError(text))
+            self.failures.end(UserError(text))
         elif kind == "exception":
-            self._exception(stage or unit.stages[0], text)
+            self.failures.exception(stage or unit.stages[0], text)
         elif stage is not None:
-            self._accident(stage, text)
+            self.failures.accident(stage, text)
         else:
-            self._unbegun(unit.stages[0], text)
+            self.failures.unbegun(unit.stages[0], text)
         if kind == "infrastructure" and (node := self.nodes.lost(unit.number)):
             self.emit(
                 Event("node", f"node {node[:6]} lost {LOSSES} units in a row without progress: no more for it while there is another")
             )
-        self._ended += 1
+        self.failures.ended += 1
         self.population.advance()
 
     def _pick(self, closed: Set[Resources]) -> WorkUnit | None:
@@ -257,7 +255,7 @@ class Controller:
         if isinstance(found, Record):
             self._elsewhere(job, found)
         elif found is not None:
-            text = f"{_name(job)} is in progress in {found}; waiting for it"
+            text = f"{named(job)} is in progress in {found}; waiting for it"
             self.emit(Event("abroad", text, None, job.fingerprint))
         return found is None
 
@@ -289,74 +287,6 @@ class Controller:
                 self.abroad.give_back(job)
             self.graph.give_back(job)
 
-    def _refused(self, stage: Stage, text: str) -> None:
-        texts = self._refusals.setdefault(type(stage), [])
-        texts.append(text)
-        self._fail(self.graph.jobs[self.graph.identity(stage)], text)
-        if len(texts) == 3 and not any(type(job.stage) is type(stage) and job.state == HELD for job in self.graph.jobs.values()):
-            self._end(UserError(texts[0]))
-
-    def _over(self) -> Signal:
-        """All is done; a sweep of which nothing came because stages refused says so."""
-        if self._refusals and not self.population.any_complete:
-            self._end(UserError(next(iter(self._refusals.values()))[0]))
-        return Signal.DONE
-
-    def _exception(self, stage: Stage, text: str) -> None:
-        job = self.graph.jobs[self.graph.identity(stage)]
-        lost = [need for need in self.graph.below(job) if need is not job and self.graph.lost(need)]
-        if lost:
-            return self._retry(job, f"found {', '.join(_name(need) for need in lost)} removed from the store, which is made again")
-        job.exceptions += 1
-        last_line = _last_line(text)
-        if self._ended == len(self._early_failures) < 3:
-            self._early_failures.append(last_line)
-        if len(self._early_failures) == 3 and len(set(self._early_failures)) == 1:
-            self._end(SweepFailed(f"the first three units all ended with the same exception:\n{text}"))
-        elif job.exceptions >= 2:
-            self._fail(job, text)
-        else:
-            self._retry(job, f"raised, tried once more: {last_line}")
-
-    def _accident(self, stage: Stage, text: str) -> None:
-        job = self.graph.jobs[self.graph.identity(stage)]
-        job.accidents, job.unbegun = job.accidents + 1, 0
-        self.graph.pause(job, self.now() + min(60.0, 2.0 ** (job.accidents - 2)))
-        if job.accidents > MAX_ACCIDENTS:
-            self._fail(job, f"lost {job.accidents} times without progress: {text}")
-        else:
-            self._retry(job, "lost its worker, goes on from its last epoch")
-
-    def _unbegun(self, stage: Stage, text: str) -> None:
-        job = self.graph.jobs[self.graph.identity(stage)]
-        job.unbegun += 1
-        self.graph.pause(job, self.now() + min(10.0, 2.0 ** (job.unbegun - 5)))
-        if job.unbegun >= MAX_UNBEGUN:
-            name = f"{type(stage).__name__} {job.fingerprint[:8]}"
-            cure = "See the workers' logs; finished stages are kept, and the same command goes on."
-            self._end(SweepFailed(f"{job.unbegun} workers in a row were lost before they began {name}: {text}. {cure}"))
-
-    def _retry(self, job: Job, why: str) -> None:
-        self.emit(Event("retry", f"{_name(job)} {why}", None, job.fingerprint))
-
-    def _end(self, error: Exception) -> None:
-        """Wind down; the first reason is the one that is told."""
-        self.fatal = self.fatal or error
-
-    def _fail(self, job: Job, text: str) -> None:
-        self.graph.fail(job, text)
-        self.emit(Event("failed", f"{_name(job)} failed: {_last_line(text)}", None, job.fingerprint))
-        for who in sorted(job.wanted):
-            self.population.settled(who)
-
-
-def _name(job: Job) -> str:
-    return f"{type(job.stage).__name__} {job.fingerprint[:8]}"
-
 
 def _line(stage: Stage, epoch: int, metrics: Metrics) -> str:
     return f"{type(stage).__name__} epoch {epoch}/{stage.length} {numbers(metrics)}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

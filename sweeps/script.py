@@ -18,9 +18,9 @@ from contrast.stage import Stage
 from sweeps import store_commands
 from sweeps.budget import limited
 from sweeps.calling import call
-from sweeps.controller import SweepFailed
 from sweeps.disk import full, refusal
 from sweeps.ending import INTERRUPTED, tell
+from sweeps.failures import SweepFailed
 from sweeps.resources import Resources
 from sweeps.store_commands import ROOT, AsJson, Root, terminal
 from sweeps.sweep import Sweep

@@ -11,9 +11,10 @@ import pytest
 from contrast.component import UserError
 from contrast.stage import Memory
 from sweeps import Confirm, Sweep
-from sweeps.controller import MAX_ACCIDENTS, MAX_UNBEGUN, Controller, Signal, SweepFailed
+from sweeps.controller import Controller, Signal
 from sweeps.engines import inline
 from sweeps.engines.worker import execute
+from sweeps.failures import MAX_ACCIDENTS, MAX_UNBEGUN, SweepFailed
 from sweeps.resources import Resources
 from tests.world import TROUBLE, WORK, Clock, Long, Score, Spread, Train, World
 
