@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sweeps.claims import Claiming
+from sweeps.event import Event
 from sweeps.graph import Graph, Job, all_stages
 from sweeps.store import Record
 
@@ -10,38 +11,49 @@ LOOK = 1.0  # seconds between two looks at what others work on
 
 
 class Abroad:
-    """The jobs of one launch that are claimed elsewhere, and the claims of its own."""
+    """The jobs of one launch that are claimed elsewhere, and the claims of its own.
 
-    def __init__(self, graph: Graph, claims: Claiming, now: Callable[[], float]) -> None:
-        self.graph, self.claims, self.now = graph, claims, now
+    `settle(job, record, whence)` is told of every job that was committed elsewhere, `emit` of what is waited for.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        claims: Claiming,
+        now: Callable[[], float],
+        emit: Callable[[Event], None],
+        settle: Callable[[Job, Record, str], None],
+    ) -> None:
+        self.graph, self.claims, self.now, self.emit, self.settle = graph, claims, now, emit, settle
         self._jobs: dict[str, Job] = {}
         self._next = 0.0
 
-    def claim(self, job: Job) -> Record | str | None:
-        """Claim a job that is to be handed out.
-
-        None when it is ours; else who works on it, or the record that another driver committed just before.
-        """
+    def ours(self, job: Job) -> bool:
+        """Whether a job that could be handed out is for us to do, and is claimed now: nobody works on it, or has just done it."""
         needs = (self.graph.identity(need) for need in all_stages(job.stage))
         if not self.claims.take(job.fingerprint, needs):
             self.graph.send_abroad(job)
             self._jobs[job.fingerprint] = job
-            return self.claims.holder(job.fingerprint) or "another driver"
+            who = self.claims.holder(job.fingerprint) or "another driver"
+            text = f"{type(job.stage).__name__} {job.fingerprint[:8]} is in progress in {who}; waiting for it"
+            self.emit(Event("abroad", text, None, job.fingerprint))
+            return False
         record = self.graph.store.held(job.stage, job.fingerprint)
-        if record is not None:
-            self.claims.give_back(job.fingerprint)
-        return record
+        if record is None:
+            return True
+        self.claims.give_back(job.fingerprint)
+        self._elsewhere(job, record)
+        return False
 
     def give_back(self, job: Job) -> None:
         """We work on a job no more."""
         self.claims.give_back(job.fingerprint)
 
-    def look(self) -> list[tuple[Job, Record]]:
-        """Every second: the jobs that were committed elsewhere since, with their records; those that were left wait again."""
+    def look(self) -> None:
+        """Every second: settle what was committed elsewhere since; what was left there waits for us again."""
         if not self._jobs or self.now() < self._next:
-            return []
+            return
         self._next = self.now() + LOOK
-        done = []
         for job in list(self._jobs.values()):
             left = self.claims.holder(job.fingerprint) is None  # before the record: it may be committed and given back meanwhile
             record = self.graph.store.held(job.stage, job.fingerprint)
@@ -49,8 +61,11 @@ class Abroad:
                 del self._jobs[job.fingerprint]
                 self.graph.come_back(job)
             if record is not None:
-                done.append((job, record))
-        return done
+                self._elsewhere(job, record)
+
+    def _elsewhere(self, job: Job, record: Record) -> None:
+        self.graph.reused.add(job.fingerprint)
+        self.settle(job, record, " elsewhere")
 
     def next_look(self) -> float | None:
         """Seconds until the next look, None when nothing that is wanted is in progress elsewhere."""

@@ -71,7 +71,7 @@ class Controller:
         self.population, self.graph, self.emit = population, population.graph, population.emit
         self.resources, self.now = resources, now
         self.queue = ReadyQueue(self.graph, self._rank, resources)
-        self.abroad = Abroad(self.graph, claims or Alone(), now)
+        self.abroad = Abroad(self.graph, claims or Alone(), now, self.emit, self._settle)
         self.slots = slots or Slots()
         self.meter = meter or Meter()
         self.running: dict[int, WorkUnit] = {}
@@ -107,7 +107,7 @@ class Controller:
             self.emit(event)
         if self.leaving:
             return Signal.WAIT if self.running else Signal.DONE
-        self._look_abroad()
+        self.abroad.look()
         if self.slots.full(len(self.running)):
             return Signal.WAIT
         unit = self._pick(closed)
@@ -222,7 +222,7 @@ class Controller:
 
     def _pick(self, closed: Set[Resources]) -> WorkUnit | None:
         while (job := self.queue.first(self.now(), self._last_shape, closed)) is not None:
-            if self._ours(job):
+            if self.abroad.ours(job):
                 return self._unit(job)
         return None
 
@@ -230,7 +230,7 @@ class Controller:
         stages = [job.stage]
         alone = isinstance(job.stage, Measure) and (job.stage.alone or isinstance(job.stage.of, tuple))
         if not alone:
-            stages += [stage for stage in self._followers(job) if self._ours(self.graph.job(stage))]
+            stages += [stage for stage in self._followers(job) if self.abroad.ours(self.graph.job(stage))]
         for stage in stages:
             self.graph.begin(self.graph.jobs[self.graph.identity(stage)])
         self.units.append([type(stage).__name__ for stage in stages])
@@ -248,24 +248,6 @@ class Controller:
             if short and other is not job and self.graph.due(other, self.now()) and self.graph.fed(other, frozenset({job.fingerprint})):
                 followers.append(other.stage)
         return followers
-
-    def _ours(self, job: Job) -> bool:
-        """Whether a job that could be handed out is for us to do: no other driver works on it, or has just done it."""
-        found = self.abroad.claim(job)
-        if isinstance(found, Record):
-            self._elsewhere(job, found)
-        elif found is not None:
-            text = f"{named(job)} is in progress in {found}; waiting for it"
-            self.emit(Event("abroad", text, None, job.fingerprint))
-        return found is None
-
-    def _look_abroad(self) -> None:
-        for job, record in self.abroad.look():
-            self._elsewhere(job, record)
-
-    def _elsewhere(self, job: Job, record: Record) -> None:
-        self.graph.reused.add(job.fingerprint)
-        self._settle(job, record, " elsewhere")
 
     def _rank(self, job: Job, who: Want) -> int:
         """Confirmation, then children of committed stages, then further seeds, then pilots, then what may come to nothing."""

@@ -40,8 +40,8 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inner = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"class": type(value).__name__, **inner}
+        inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"class": type(value).__name__, **{name: _plain(item) for name, item in inner.items() if item is not None}}
     if isinstance(value, Callable):  # type: ignore[arg-type]
         return getattr(value, "__qualname__", type(value).__qualname__)
     return type(value).__qualname__  # a pruner: its settings have no common form

@@ -87,10 +87,11 @@ def diff_stages(a: Record, b: Record) -> Difference:
 def diff_sweeps(root: Path, a: Swept, b: Swept, folders: Mapping[str, Path]) -> Difference:
     """Two sweeps: what they declare, the ranges their candidates were drawn from, candidates, results, which stages they share."""
     both = (a, b)
-    declarations = [{key: _text(value) for key, value in read_declared(root / "sweeps" / one.name).items()} for one in both]
+    told = [read_declared(root / "sweeps" / one.name) for one in both]
+    declarations = [{key: _text(value) for key, value in one.items() if key != "name"} for one in told]
     parts = {
         "declared": _rows(*declarations),
-        "knobs": _rows(*map(ranges, both)),
+        "knobs": _rows(*map(ranges, both), everything=True),
         "candidates": _rows(*map(_counts, both), everything=True),
         "results": _rows(*(_results(root, one) for one in both), everything=True),
         "stages": _shared(a, b, folders),
