@@ -25,6 +25,7 @@ bench-pretrain: $(INSTALLED)
 
 bench-controller: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.replication
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -181,7 +181,7 @@ class Controller:
         text = f"{named(job)} {kind}{whence} {numbers(record.results)}"
         self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
-            self.population.settled(who)
+            self.population.judge.settled(who)
         self.population.advance()
 
     def finished(self, unit: WorkUnit) -> None:

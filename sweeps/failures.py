@@ -85,7 +85,7 @@ class Failures:
         self.graph.fail(job, text)
         self.population.emit(Event("failed", f"{named(job)} failed: {_last_line(text)}", None, job.fingerprint))
         for who in sorted(job.wanted):
-            self.population.settled(who)
+            self.population.judge.settled(who)
 
 
 def named(job: Job) -> str:

@@ -56,7 +56,7 @@ class Pilots:
                 continue
             reason = collapsed(job.stage, job.curve[:epoch]) or self._pruned(candidate, measure, step)
             if reason:
-                self.population.give_up(candidate, state.PRUNED, state.PRUNED, f"{reason} at {step} % of the schedule")
+                self.population.judge.give_up(candidate, state.PRUNED, state.PRUNED, f"{reason} at {step} % of the schedule")
                 return
 
     def _pruned(self, candidate: Candidate, measure: Measure, step: int) -> str:
@@ -74,7 +74,7 @@ class Pilots:
         if not self.population.should_prune(candidate, among, sign):
             return ""
         if audited(self.sweep, candidate.arm, candidate.index):
-            self.population.audit(candidate, step)
+            self.population.judge.audit(candidate, step)
             return ""
         return f"{self.sweep.monitor} was {number(candidate.intermediate[step])}"
 

@@ -14,14 +14,15 @@ from sweeps import candidate as state
 from sweeps.candidate import Candidate, CandidateFiles, Replicate, Saved
 from sweeps.event import Event, number
 from sweeps.finals import Finals
-from sweeps.graph import DIVERGED, FAILED, HELD, Graph, Job, Want
+from sweeps.graph import Graph, Job, Want
+from sweeps.judge import Judge
 from sweeps.objective import fronts, ranked
 from sweeps.pilots import Pilots
 from sweeps.race import Race
 from sweeps.search import fixed
 from sweeps.store import Store
 from sweeps.study import Study, Told
-from sweeps.sweep import Sweep, call_space, named, refuse_idle_monitor
+from sweeps.sweep import Sweep, call_space, refuse_idle_monitor
 from sweeps.warm_start import NOTE, warm_start
 
 Check = Callable[[dict[str, Stage], Phase], None]
@@ -44,7 +45,7 @@ class Population:
         self._before: dict[int, Saved] = {}
         self.writes = False
         self.arms = sweep.arm_list
-        self.pilots, self.race, self.finals = Pilots(self), Race(self), Finals(self)
+        self.pilots, self.race, self.judge, self.finals = Pilots(self), Race(self), Judge(self), Finals(self)
         arms = len(self.arms)
         self._drawn, self._judged = [0] * arms, [0] * arms  # of each arm, how many of its first candidates are
         self._counting: list[list[Told]] = [[] for _ in self.arms]  # of each arm, what is told of those judged
@@ -60,10 +61,11 @@ class Population:
         if self.warm.name is not None:
             files.note(NOTE, self.warm.noted)
         for candidate in self.candidates.values():
-            self._write(candidate)
+            self.write(candidate)
         self.finals.write()
 
-    def _write(self, candidate: Candidate) -> None:
+    def write(self, candidate: Candidate) -> None:
+        """Write a candidate's file, once files may be written."""
         if self.writes:
             self.files.write(candidate)
 
@@ -169,7 +171,8 @@ class Population:
         self.studies[a].adopt(index, candidate.knobs, candidate.distributions, saved.kept)
         self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
         given = self._given(saved)
-        candidate.raced = saved.raced and len(given) == saved.n
+        if saved.raced and len(given) == saved.n:
+            candidate.raced, candidate.reason = True, saved.reason
         for seed in given:
             candidate.replicates.append(self._replicate(candidate, seed, self.phase, stages if seed == self.sweep.seeds[0] else None))
         self.check(stages, self.phase)
@@ -224,93 +227,14 @@ class Population:
             for job in jobs:
                 if job.curve:
                     self.pilots.watch(who, job)
-        self._write(candidate)
+        self.write(candidate)
         for replicate in replicates:
-            self.settled((candidate.number, replicate.phase, replicate.seed))
+            self.judge.settled((candidate.number, replicate.phase, replicate.seed))
 
     def closure(self, replicate: Replicate) -> list[Job]:
         """The jobs of a replicate: what it returns and all that is nested in it."""
         tops = [self.graph.job(stage) for stage in replicate.stages.values()]  # of a candidate that was pruned earlier they may be new
         return list(dict.fromkeys(job for top in tops for job in self.graph.below(top)))
-
-    def settled(self, who: Want) -> None:
-        """Something a replicate wants was settled: see whether it is complete, diverged or failed, and go on."""
-        replicate = self.replicate(who)
-        if replicate is None or replicate.state != state.OPEN:
-            return
-        self._look(replicate)
-        if replicate.state != state.OPEN:
-            self._judge(self.candidates[who[0]], replicate)
-
-    def _look(self, replicate: Replicate) -> None:
-        """How far the stages of a replicate are: its metrics, and whether it is complete, diverged or failed."""
-        jobs = self.closure(replicate)
-        for bad, verdict in ((DIVERGED, state.DIVERGED), (FAILED, state.FAILED)):
-            reasons = [job.reason for job in jobs if job.state == bad]
-            if reasons and replicate.state == state.OPEN:
-                replicate.state, replicate.reason = verdict, reasons[0]
-        tops = {key: self.graph.jobs[identity] for key, identity in replicate.fingerprints.items()}
-        replicate.metrics = {k: v for key, job in tops.items() if job.state == HELD for k, v in named(key, job.results).items()}
-        if replicate.state == state.OPEN and all(job.state == HELD for job in tops.values()):
-            replicate.state = state.COMPLETE
-
-    def _judge(self, candidate: Candidate, replicate: Replicate) -> None:
-        """A replicate ended: judge the candidate, or give it its further seeds."""
-        if replicate.state in (state.DIVERGED, state.FAILED):
-            self.graph.release((candidate.number, replicate.phase, replicate.seed))
-        mine = candidate.of_phase(self.phase)
-        verdicts = [r.state for r in mine]
-        bad = next((v for v in (state.FAILED, state.DIVERGED) if v in verdicts), None)
-        settled = state.OPEN not in verdicts
-        if candidate.state == state.OPEN and bad is not None and (self.phase == "search" or settled):
-            self.give_up(candidate, bad, state.STOPPED, next(r.reason for r in mine if r.state == bad))
-        elif candidate.state == state.OPEN and settled and len(mine) < len(self.sweep.seeds) and not candidate.raced:
-            self.race.go_on(candidate)
-        elif candidate.state == state.OPEN and settled:
-            self._close(candidate, state.COMPLETE)
-        if candidate.state != state.OPEN:  # until then nothing is decided, and results are in the store
-            self._write(candidate)
-
-    def _close(self, candidate: Candidate, verdict: str) -> None:
-        """The candidate is judged. Only a complete one has a value, so that what is shown does not depend on who was faster."""
-        complete = [r for r in candidate.of_phase(self.phase) if r.state == state.COMPLETE]
-        objectives = self.sweep.objectives
-        if objectives and verdict == state.COMPLETE:
-            values = tuple(objective.over_seeds([objective.of_seed(r.metrics) for r in complete]) for objective in objectives)
-            bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
-            if bad is None:
-                candidate.values = values
-                candidate.violations = {one.name: one.violation([r.metrics for r in complete]) for one in self.sweep.constraints}
-            elif self.phase == "search":
-                verdict, candidate.reason = state.DIVERGED, f"{objectives[bad].name} came out as {values[bad]}"
-        candidate.state = verdict
-        candidate.n = len(complete) if verdict == state.COMPLETE or self.phase == "confirm" else 0
-        judged = zip(objectives, candidate.values or (), strict=False)
-        value = "".join(f", {objective.name} = {number(found)}" for objective, found in judged)
-        value += f" over {candidate.n} seeds" if value else ""
-        value += "" if candidate.feasible else ", which breaks a constraint"
-        reason = f": {candidate.reason.strip().splitlines()[-1]}" if candidate.reason.strip() else ""
-        self.emit(Event("candidate", f"candidate {candidate.number} {candidate.label} is {verdict}{value}{reason}", candidate.number))
-        self.race.forget(candidate)
-        self.race.judged()
-
-    def give_up(self, candidate: Candidate, verdict: str, left: str, reason: str) -> None:
-        """The search wants nothing more of a candidate, which gets `verdict`; replicates that are not through get `left`."""
-        candidate.reason = reason
-        for replicate in candidate.of_phase(self.phase):
-            self.graph.release((candidate.number, replicate.phase, replicate.seed))
-            if replicate.state == state.OPEN:
-                self._look(replicate)
-            if replicate.state == state.OPEN:
-                replicate.state, replicate.reason = left, reason
-        self._close(candidate, verdict)
-        self._write(candidate)
-
-    def race_out(self, candidate: Candidate, reason: str) -> None:
-        """A candidate that is clearly behind is judged by the seeds that it has."""
-        candidate.raced, candidate.reason = True, reason
-        self._close(candidate, state.COMPLETE)
-        self._write(candidate)
 
     def want_ahead(self, candidate: Candidate, seed: int) -> None:
         """Want what a seed needs that the candidate was not given."""
@@ -322,13 +246,6 @@ class Population:
         arms = len(self.arms)
         reached = [i * arms + a for a in range(arms) for i in range(self.judged(a), self.drawn(a))]
         return [self.candidates[i] for i in sorted(reached) if self.candidates[i].state == state.OPEN]
-
-    def audit(self, candidate: Candidate, step: int) -> None:
-        """The pruner would stop a candidate that the audit lets go on."""
-        candidate.audited = True
-        text = f"candidate {candidate.number} {candidate.label} would be pruned at {step} % of the schedule and goes on: audit"
-        self.emit(Event("audit", text, candidate.number))
-        self._write(candidate)
 
     @property
     def drawn_all(self) -> bool:

@@ -9,7 +9,7 @@ seed is enough. A rank test could not stop anything before four (ORCHESTRATION.m
 The bound is one-sided and takes into account that the incumbent is the best of many: it is the quantile of the difference
 for a candidate that is equal to all it is compared with, so that over all its seeds such a one is stopped in at most
 `LEVEL` of all cases. In searches recorded on Digits (`make bench-replication`) the race alone stopped no candidate that
-would have won, at any level from 0.1 to 0.9; at 0.3 it spared a third of the epochs.
+would have won, at any level from 0.1 to 0.9; at 0.3 it spared 30 % of the epochs.
 
 Everything follows from results that count and from the first seeds in order, never from timing. Where no full candidates
 count yet, all seeds are given at once. A candidate that is stopped is complete, with the mean over the seeds it has.
@@ -94,7 +94,7 @@ class Race:
             self._give(candidate, left[:1])
         else:
             reason = f"behind the best by {number(difference)} after {len(mine)} of {len(self.sweep.seeds)} seeds"
-            self.population.race_out(candidate, reason)
+            self.population.judge.race_out(candidate, reason)
 
     def judged(self) -> None:
         """A candidate was judged: go on with those that waited for it."""

@@ -188,7 +188,9 @@ def test_further_seeds_go_to_those_who_were_not_stopped_and_decisions_stand(worl
     for number, c in population.candidates.items():
         assert c.raced or c.n == 4
         assert number not in lost or (c.raced, c.n, c.values) == (True, *before[number][4:2:-1])
-    assert table(world.population(searched())) == table(population)
+    again = world.population(searched())
+    assert table(again) == table(population)
+    assert [c.reason for c in again.candidates.values()] == [c.reason for c in population.candidates.values()]
 
 
 def test_idle_slots_run_seeds_ahead_and_let_them_go_when_the_race_stops_the_candidate(world):
