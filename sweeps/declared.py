@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sweeps import objective
+from sweeps.objective import Bound, Objective
 from sweeps.store import write_atomically
 from sweeps.sweep import Sweep
 
@@ -30,6 +32,19 @@ def read_declared(folder: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def read_objectives(folder: Path) -> tuple[Objective, ...]:
+    """The objectives of a sweep as `read_declared` tells them, those of `maximize` first; none where it does not."""
+    told = read_declared(folder)
+    maximize, minimize = _keys(told.get("maximize")), _keys(told.get("minimize"))
+    return objective.declared("maximize", maximize) + objective.declared("minimize", minimize)
+
+
+def _keys(told: object) -> tuple[str | Bound, ...]:
+    """The keys of one direction, which may be one, several, or none."""
+    several = told if isinstance(told, list) else [] if told is None else [told]
+    return tuple(Bound(str(one["key"])) if isinstance(one, dict) else str(one) for one in several)
 
 
 def _plain(value: object) -> object:

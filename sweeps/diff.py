@@ -13,8 +13,9 @@ from contrast.component import UserError
 from contrast.stage import Metrics
 from sweeps import candidate as state
 from sweeps.candidate import Saved
-from sweeps.declared import read_declared
+from sweeps.declared import read_declared, read_objectives
 from sweeps.event import number
+from sweeps.objective import best_first
 from sweeps.reach import Swept, read_sweep
 from sweeps.store import Record, Store, read_record
 
@@ -149,13 +150,18 @@ def _counts(sweep: Swept) -> dict[str, object]:
 
 
 def _results(root: Path, sweep: Swept) -> dict[str, object]:
-    """Of each arm the metrics over seeds of its confirmed candidate, else of its best one in the search."""
-    sign = -1 if "maximize" in read_declared(root / "sweeps" / sweep.name) else 1
+    """Of each arm the metrics over seeds of its best confirmed candidate, else of its best one in the search."""
+    objectives = read_objectives(root / "sweeps" / sweep.name)
     found: dict[str, object] = {}
     for label in dict.fromkeys(saved.label for _, saved in sorted(sweep.candidates.items())):
-        arm = [saved for saved in sweep.candidates.values() if saved.label == label]
-        arm.sort(key=lambda saved: (not _complete(saved, "confirm"), not saved.values, sign * (saved.values or [0.0])[0], saved.number))
-        replicates = _complete(arm[0], "confirm") or _complete(arm[0], "search")
+        arm = [saved for _, saved in sorted(sweep.candidates.items()) if saved.label == label]
+        # Values of other objectives, which the sweep had when these were judged, do not say who is best now.
+        ordered = best_first((saved for saved in arm if len(saved.values or ()) == len(objectives)), objectives)
+        best = next((saved for saved in (*ordered, *arm) if _complete(saved, "confirm")), ordered[0] if ordered else None)
+        if best is None:
+            found[f"{label} best".strip()] = "none" if objectives else "not known: what was judged is not written down"
+            continue
+        replicates = _complete(best, "confirm") or _complete(best, "search")
         for key in dict.fromkeys(key for replicate in replicates for key in replicate):
             found[f"{label} {key}".strip()] = _over_seeds([replicate[key] for replicate in replicates if key in replicate])
     return found

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -166,6 +166,44 @@ def ranked(points: Sequence[Sequence[float]], objectives: Sequence[Objective]) -
     if len(objectives) == 1:
         return sorted(range(len(points)), key=lambda i: (-objectives[0].sign * points[i][0], i))
     return [i for front in fronts(points, objectives) for i in _lonely_first(front, points)]
+
+
+class Judged(Protocol):
+    """What ranking asks of a candidate: its values, None unless it is complete; whether it keeps all constraints, and was raced out."""
+
+    @property
+    def values(self) -> Sequence[float] | None:
+        """By objective."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps all constraints."""
+
+    @property
+    def raced(self) -> bool:
+        """Whether it was clearly behind on its first seeds and was spared the others."""
+
+
+Some = TypeVar("Some", bound=Judged)
+
+
+def best_first(candidates: Iterable[Some], objectives: Sequence[Objective]) -> list[Some]:
+    """Those that have values and keep all constraints, best first, then those that were raced out; of equals the order given."""
+    mine = _eligible(candidates)
+    order = ranked([one.values or () for one in mine], objectives)
+    # Who was behind on some seeds is not better for having been spared the others.
+    return sorted((mine[i] for i in order), key=lambda one: one.raced)
+
+
+def undominated(candidates: Iterable[Some], objectives: Sequence[Objective]) -> list[Some]:
+    """Those that have values, keep all constraints and are dominated by no other such one, in the order given."""
+    mine = _eligible(candidates)
+    front = fronts([one.values or () for one in mine], objectives)
+    return [mine[i] for i in front[0]] if front else []
+
+
+def _eligible(candidates: Iterable[Some]) -> list[Some]:
+    return [one for one in candidates if one.values is not None and one.feasible]
 
 
 def _lonely_first(front: list[int], points: Sequence[Sequence[float]]) -> list[int]:

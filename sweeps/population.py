@@ -16,7 +16,7 @@ from sweeps.event import Event, number
 from sweeps.finals import Finals
 from sweeps.graph import Graph, Job, Want
 from sweeps.judge import Judge
-from sweeps.objective import fronts, ranked
+from sweeps.objective import best_first, undominated
 from sweeps.pilots import Pilots
 from sweeps.race import Race
 from sweeps.search import fixed
@@ -274,25 +274,14 @@ class Population:
 
     def best(self, top: int) -> list[Candidate]:
         """The best complete candidates of each arm, best first, arms in order; by front and crowding with several objectives."""
-        found = []
-        for a in range(len(self.sweep.arm_list)):
-            mine = self._valued(a)
-            order = ranked([c.values or () for c in mine], self.sweep.objectives)
-            # Who was behind on some seeds is not better for having been spared the others.
-            found += sorted((mine[i] for i in order), key=lambda c: c.raced)[:top]
-        return found
+        return [one for mine in self._by_arm() for one in best_first(mine, self.sweep.objectives)[:top]]
 
     def leading(self) -> list[Candidate]:
         """Of each arm the best complete candidate, or with several objectives all that none dominates; arms in order."""
         if not self.sweep.several:
             return self.best(1)
-        found = []
-        for a in range(len(self.sweep.arm_list)):
-            mine = self._valued(a)
-            front = fronts([c.values or () for c in mine], self.sweep.objectives)
-            found += [mine[i] for i in front[0]] if front else []
-        return found
+        return [one for mine in self._by_arm() for one in undominated(mine, self.sweep.objectives)]
 
-    def _valued(self, arm: int) -> list[Candidate]:
-        """The candidates of an arm that have values and keep all constraints."""
-        return [c for c in self.candidates.values() if c.number % len(self.sweep.arm_list) == arm and c.values is not None and c.feasible]
+    def _by_arm(self) -> list[list[Candidate]]:
+        arms = len(self.arms)
+        return [[c for c in self.candidates.values() if c.number % arms == a] for a in range(arms)]

@@ -23,7 +23,7 @@ from sweeps.event import number
 from sweeps.forecast import Forecast
 from sweeps.graph import DIVERGED, FAILED, HELD
 from sweeps.launch_checks import searches
-from sweeps.objective import matches, ranked
+from sweeps.objective import best_first, matches
 from sweeps.population import Population
 from sweeps.store import Untouched, write_atomically
 from sweeps.sweep import Sweep
@@ -60,8 +60,7 @@ def candidates_table(population: Population) -> Table:
     """Every candidate of the search, best first: state, seeds, objective, knobs."""
     sweep = population.sweep
     knobs = list(dict.fromkeys(name for c in population.candidates.values() for name in c.knobs))
-    complete = [c for c in population.candidates.values() if c.values is not None and c.feasible]
-    ordered = sorted((complete[i] for i in ranked([c.values or () for c in complete], sweep.objectives)), key=lambda c: c.raced)
+    ordered = best_first(population.candidates.values(), sweep.objectives)
     rows: list[tuple[Cell, ...]] = []
     for c in [*ordered, *(c for c in population.candidates.values() if c.values is None or not c.feasible)]:
         rows.append((f"{c.number} {c.label}".strip(), _state(c), *judged(population, c), *(_cell(c.knobs.get(name)) for name in knobs)))

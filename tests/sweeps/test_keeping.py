@@ -10,6 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from contrast.component import UserError
 from contrast.stage import Memory
-from sweeps import Confirm, Sweep
+from sweeps import AtLeast, AtMost, Bound, Confirm, Sweep
 from sweeps.claims import Claims
 from sweeps.collect import PRUNED, SPARE, UNREACHED, free, parsed_size, size, surveyed
 from sweeps.declared import write_declared
@@ -446,6 +447,35 @@ def test_the_best_candidate_of_the_search_stands_for_an_arm_that_is_not_confirme
         best = population.best(1)[0].replicates[0].metrics["score"]
         (row,) = [row for row in diff(world.root, name, name).parts["results"] if row.what == "score"]
         assert row.a.mean == best
+
+
+BEST = {
+    "the best": {},
+    "the least": {"maximize": None, "minimize": "score"},
+    "a bound": {"maximize": Bound("score")},
+    "feasible": {"constraints": (AtMost("score", -0.02),)},
+    "nobody": {"constraints": (AtLeast("score", 9.0),)},
+    "raced out": {"seeds": (0, 1, 2, 3), "space": lambda trial, seed, phase: {"score": Score(Train(trial.suggest_float("x", 0, 9), seed))}},
+    "several": {"minimize": "other"},
+}
+
+
+@pytest.mark.parametrize("declared", BEST.values(), ids=BEST)
+def test_what_stands_for_an_arm_is_what_the_sweep_itself_calls_best(world, declared):
+    population = run(world, sweep(**{"trials": 8} | declared))
+    found = {row.what: row.a for row in diff(world.root, "kept", "kept").parts["results"]}
+    if best := population.best(1):
+        scores = [r.metrics["score"] for r in best[0].of_phase("search") if r.state == "complete"]
+        assert found["score"].mean == pytest.approx(np.mean(scores))
+    else:
+        assert found == {"best": "none"}
+
+
+def test_who_is_best_is_not_guessed_without_the_declaration(world):
+    run(world, sweep())
+    (world.root / "sweeps" / "kept" / "declared.json").write_text("{")
+    (row,) = diff(world.root, "kept", "kept").parts["results"]
+    assert (row.what, row.a) == ("best", "not known: what was judged is not written down")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from contrast import UserError
 from sweeps import Bound, Confirm, Sweep
 from sweeps.mlflow_rows import run_rows, summary_rows
-from sweeps.objective import Objective, fronts, matches, ranked
+from sweeps.objective import Objective, best_first, fronts, matches, ranked, undominated
 from sweeps.report import write_report
 from sweeps.results import adopted, candidates_table, status_of
 from tests.world import WORK, Score, Train, World
@@ -87,6 +89,19 @@ def test_with_one_objective_the_order_is_by_value_then_by_draw(values, direction
     sign = -1 if direction == "maximize" else 1
     expected = sorted(range(len(values)), key=lambda i: (sign * values[i], i))
     assert ranked([(value,) for value in values], [Objective("a", direction)]) == expected
+
+
+@given(st.lists(st.tuples(st.none() | numbers, st.booleans(), st.booleans()), max_size=8), st.sampled_from(["maximize", "minimize"]))
+def test_whoever_breaks_a_constraint_is_never_best_and_whoever_was_raced_out_is_behind_all_others(told, direction):
+    objective = Objective("a", direction)
+    everyone = [SimpleNamespace(values=None if v is None else [v], feasible=feasible, raced=raced) for v, feasible, raced in told]
+    order = best_first(everyone, [objective])
+    assert {id(one) for one in order} == {id(one) for one in everyone if one.values and one.feasible}
+    for ahead, behind in pairwise(order):
+        assert ahead.raced <= behind.raced
+        assert ahead.raced < behind.raced or not objective.better(behind.values[0], ahead.values[0])
+    first = max((objective.sign * one.values[0] for one in order), default=None)
+    assert undominated(everyone, [objective]) == [one for one in everyone if one in order and objective.sign * one.values[0] == first]
 
 
 def space(trial, seed, phase):
