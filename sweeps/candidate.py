@@ -5,7 +5,7 @@ and replaces it whole. Results are not taken from it: they are read from the sto
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ class CandidateFiles:
             violations=candidate.violations,
         )
         path = self.folder / _name(candidate.number)
-        text = sealed("candidate", asdict(saved))
+        text = sealed("candidate", vars(saved))
         if not path.exists() or path.read_bytes() != text.encode():
             write_atomically(path, text)
 

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contrast.component import UserError
@@ -178,7 +178,7 @@ class Store:
             identity, type(stage).__name__, value, outcome, results, curve, attempt.name, files, started, finished, seconds, made_by, reason
         )
         temporary = attempt / "record.tmp"
-        temporary.write_text(sealed("record", asdict(record)), encoding="utf-8")
+        temporary.write_text(sealed("record", vars(record)), encoding="utf-8")
         _sync(temporary)
         try:
             os.link(temporary, folder / "record.json")

@@ -208,6 +208,9 @@ class UnitScheduler(schedulers.FIFOScheduler):
         signal = self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, result), Signal.STOP)
         return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:  # noqa: ANN401
+        """None in particular: Tune starts those that wait in order, where the parent would look at all trials at every event."""
+
 
 def run(controller: Controller, place: Place) -> None:
     """Run until the controller is done, then leave the cluster, which must be connected."""
