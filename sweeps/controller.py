@@ -181,6 +181,7 @@ class Controller:
         text = f"{named(job)} {kind}{whence} {numbers(record.results)}"
         self.emit(Event(kind, text, None, job.fingerprint, record.results))
         for who in sorted(job.wanted):
+            self.population.pilots.watch(who, job)  # another driver's stage reported nothing here
             self.population.judge.settled(who)
         self.population.advance()
 

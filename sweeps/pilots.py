@@ -17,7 +17,7 @@ from sweeps import candidate as state
 from sweeps.candidate import Candidate
 from sweeps.event import number
 from sweeps.gate import Gate, family, gate
-from sweeps.graph import HELD, Job, Want
+from sweeps.graph import Job, Want
 from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ class Pilots:
         return None
 
     def watch(self, who: Want, job: Job) -> None:
-        """Take the monitor's values of a pilot's stage; give the candidate up when it collapsed, or when its pruner says so."""
+        """Take the monitor's values of a pilot's stage; give the candidate up when it collapsed, or when its pruner says so.
+
+        A curve that was recorded earlier, for another candidate or launch, is decided about step by step as if it were
+        just reported: what the store happens to hold changes nothing. The stage stays held.
+        """
         measure = self._monitored(who)
         if measure is None or self.graph.identity(measure.of) != job.fingerprint:  # type: ignore[arg-type]
             return
@@ -52,7 +56,7 @@ class Pilots:
             if "monitor" not in metrics or step in candidate.intermediate:
                 continue
             candidate.intermediate[step] = metrics["monitor"]
-            if job.state == HELD or candidate.state != state.OPEN or step >= 100:
+            if candidate.state != state.OPEN or candidate.number in self.population.past or step >= 100:
                 continue
             reason = collapsed(job.stage, job.curve[:epoch]) or self._pruned(candidate, measure, step)
             if reason:

@@ -43,6 +43,7 @@ class Population:
         self.graph = Graph(store)
         self.candidates: dict[int, Candidate] = {}
         self._before: dict[int, Saved] = {}
+        self.past: set[int] = set()  # candidates that an earlier launch judged and did not prune
         self.writes = False
         self.arms = sweep.arm_list
         self.pilots, self.race, self.judge, self.finals = Pilots(self), Race(self), Judge(self), Finals(self)
@@ -170,6 +171,8 @@ class Population:
         candidate.kept = saved.kept
         self.studies[a].adopt(index, candidate.knobs, candidate.distributions, saved.kept)
         self.candidates[candidate.number], self._before[candidate.number] = candidate, saved
+        if saved.state in (state.COMPLETE, state.DIVERGED):
+            self.past.add(saved.number)
         given = self._given(saved)
         if saved.raced and len(given) == saved.n:
             candidate.raced, candidate.reason = True, saved.reason
@@ -222,11 +225,10 @@ class Population:
             who = (candidate.number, replicate.phase, replicate.seed)
             for stage in replicate.stages.values():
                 self.graph.want(stage, who)
-            jobs = self.closure(replicate)
-            replicate.needs = {job.fingerprint: job.needs for job in jobs}
-            for job in jobs:
-                if job.curve:
-                    self.pilots.watch(who, job)
+            replicate.needs = {job.fingerprint: job.needs for job in self.closure(replicate)}
+        for replicate in replicates:  # only now: who is given up wants nothing of any seed
+            for job in self.closure(replicate):
+                self.pilots.watch((candidate.number, replicate.phase, replicate.seed), job)
         self.write(candidate)
         for replicate in replicates:
             self.judge.settled((candidate.number, replicate.phase, replicate.seed))

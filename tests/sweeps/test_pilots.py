@@ -175,6 +175,40 @@ def _stop_after(controller, world, event, moment):
     controller.stopping = controller.stopping or len(world.events) >= moment
 
 
+class PruneHalfway(optuna.pruners.BasePruner):
+    def prune(self, study, trial):
+        return trial.last_step >= 50
+
+
+def of_one_pretraining(trial, seed, phase):
+    net = Train(0.25, seed)
+    return {"signal": Score(net), "score": Score(net, bias=trial.suggest_float("x", 0, 1))}
+
+
+@FAST
+@given(turns, st.integers(1, 3))
+def test_a_pilot_is_pruned_by_a_curve_that_was_recorded_for_another_candidate_as_by_its_own(order, slots):
+    sweep = searched(of_one_pretraining, trials=4, pruner=PruneHalfway(), monitor="signal")
+    with World() as world, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweeps.pilots.audited", lambda sweep, arm, index: index == 0)
+        population = world.drive(world.controller(sweep), order, slots)
+        for c in population.candidates.values():
+            assert (c.state, c.audited) == (("complete", True) if c.index == 0 else ("pruned", False))
+            if c.state == "pruned":
+                assert list(c.intermediate) == [25, 50]
+                assert [r.state for r in c.replicates] == ["pruned"]
+        assert not [job for job in population.graph.jobs.values() if job.wanted and job.state != "held"]
+
+
+def test_a_candidate_that_was_complete_is_not_pruned_by_a_later_launch_with_a_stricter_pruner(world):
+    before = world.launch(searched(pruner=optuna.pruners.NopPruner()))
+    assert {c.state for c in before.candidates.values()} == {"complete"}
+    after = world.launch(searched(pruner=PruneHalfway()))
+    assert {n: (c.state, c.values, c.intermediate) for n, c in after.candidates.items()} == {
+        n: (c.state, c.values, c.intermediate) for n, c in before.candidates.items()
+    }
+
+
 def test_the_gate_needs_eight_candidates_uses_ten_and_tells_which_way_the_signal_points():
     up = list(range(12))
     assert not gate(up[: FEWEST - 1], up[: FEWEST - 1]).open
