@@ -175,6 +175,41 @@ def test_an_epoch_that_was_saved_is_not_computed_again_whatever_is_killed(shape,
         assert set(computed.values()) <= {1}
 
 
+def tuned(trial, seed, phase):
+    bias = trial.suggest_float("bias", 0, 1)
+    net = Train(bias, seed, 4)
+    return {"score": Score(net), "accuracy": Score(Tuned(bias, seed, 2, on=net))}
+
+
+RUNGS = (
+    optuna.pruners.SuccessiveHalvingPruner(min_resource=25, reduction_factor=2),
+    optuna.pruners.HyperbandPruner(min_resource=25, max_resource=100, reduction_factor=2),
+)
+
+
+@pytest.mark.parametrize("pruner", RUNGS, ids=lambda pruner: type(pruner).__name__)
+def test_what_a_pruner_noted_of_a_pilot_whose_training_is_done_outlives_a_kill(pruner):
+    sampler = {"sampler": lambda seed: optuna.samplers.RandomSampler(seed=seed), "sampler_seed": 3}
+    sweep = Sweep("rungs", tuned, trials=8, open=1, maximize="accuracy", monitor="score", pruner=pruner, **sampler)
+    nature = Nature(
+        pace=lambda stage: 1.0,
+        results=lambda stage, identity: {"result": uniform(identity)},
+        curve=lambda stage, identity, epoch: {"loss": 1.0, "monitor": uniform(identity)},
+    )
+
+    def ended(*kills):
+        with World() as world:
+            launches = Launches(world, sweep, nature, 1)
+            for steps in kills:
+                launches.killed_after(steps)
+            return {c.number: (c.state, c.reason, c.kept, c.intermediate) for c in launches.through().population.candidates.values()}
+
+    expected = ended()
+    assert {state for state, *_ in expected.values()} == {"complete", "pruned"}
+    for steps in range(1, 40):
+        assert ended(steps) == expected
+
+
 def true_results(stage, identity):
     """What the stages of `tests.world` come to."""
     if isinstance(stage, Train):
