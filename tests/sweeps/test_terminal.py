@@ -25,7 +25,7 @@ def story(story_run):
 def test_the_live_page_shows_title_progress_and_candidates(story):
     for shown in story.shown:
         assert re.search(r"sweep slow +\d:\d\d", shown)
-        assert re.search(r"stages done .* \d/4", shown)
+        assert re.search(r"stages done .* \d/2", shown)
         assert re.search(r"Slow [0-9a-f]{8} .* \d+/40", shown)
         assert re.search(r"candidate +state +seeds +loss +knobs", shown)
         assert re.search(r"0 +open +0/1 +rate=1\.\d+", shown)
