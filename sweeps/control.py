@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contrast.component import UserError
@@ -33,7 +33,7 @@ def ask(folder: Path, wish: Wish) -> Owner:
     if owner is None:
         raise UserError(f"{folder}: no driver works on this sweep. Start it with `run`; this is for a driver at work.")
     draft = folder / f"{FILE}.{os.getpid()}.tmp"
-    draft.write_text(json.dumps({"to": owner.token, "slots": wish.slots, "drain": wish.drain}), encoding="utf-8")
+    draft.write_text(json.dumps({"to": owner.token, **asdict(wish)}), encoding="utf-8")
     os.replace(draft, folder / FILE)
     return owner
 
@@ -53,10 +53,22 @@ class Control:
         self._next = self.now() + PAUSE
         try:
             text = self.path.read_text(encoding="utf-8")
-        except OSError:  # there is none, or the disk is away for a moment
+        except (OSError, UnicodeDecodeError):  # there is none, or the disk is away for a moment, or it is torn
             return None
         if text == self._last:
             return None
         self._last = text
+        return wished(text, self.token)
+
+
+def wished(text: str, token: str) -> Wish | None:
+    """The wish that a file states for the driver of this token; None where it states none, as a torn or foreign file."""
+    try:
         found = json.loads(text)
-        return Wish(found["slots"], found["drain"]) if found["to"] == self.token else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or set(found) != {"to", "slots", "drain"} or found["to"] != token:
+        return None
+    slots, drain = found["slots"], found["drain"]
+    counted = slots is None or (type(slots) is int and slots >= 1)
+    return Wish(slots, drain) if counted and isinstance(drain, bool) else None

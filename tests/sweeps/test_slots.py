@@ -1,6 +1,7 @@
 """How many units run at once, and where: bounded by slots, changed while a sweep runs, kept away from nodes that lose them."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -112,6 +113,21 @@ def test_a_wish_reaches_the_driver_that_it_is_meant_for_once_and_within_a_second
         assert control() == Wish(drain=True)
     with Lock(tmp_path) as another:
         assert Control(tmp_path, another.me.token)() is None
+
+
+NO_WISH = ["", "{", "[1]", "null", '{"to": "TOKEN"}', '{"to": "TOKEN", "slots": 0, "drain": false}', "[" * 10**5, "\udcff"]
+NO_WISH += [f'{{"to": "TOKEN", "slots": {slots}, "drain": {drain}}}' for slots, drain in (('"2"', "false"), ("true", "false"), ("2", 1))]
+
+
+@pytest.mark.parametrize("text", NO_WISH, ids=range(len(NO_WISH)))
+def test_a_torn_or_foreign_file_is_no_wish_and_the_next_wish_is_heard(tmp_path, text):
+    with Lock(tmp_path) as lock:
+        clock = count(0, 2)
+        control = Control(tmp_path, lock.me.token, lambda: next(clock))
+        (tmp_path / "control.json").write_text(text.replace("TOKEN", lock.me.token), encoding="utf-8", errors="surrogateescape")
+        assert control() is None
+        ask(tmp_path, Wish(slots=2))
+        assert control() == Wish(slots=2)
 
 
 def test_there_must_be_a_driver_and_a_number_that_makes_sense(tmp_path):
