@@ -1,7 +1,8 @@
 """What is asked of a driver at work, from another terminal: other slots, or to leave after the running units.
 
-It lies in one small file of the sweep's folder, replaced whole, at which the driver looks at most once a second. The file names
-the driver that it is meant for, so that the next driver of the sweep does not obey it.
+It lies in one small file of the sweep's folder, replaced whole, at which the driver looks at most once a second; so it holds all
+that was asked of this driver, the latest slots and whether to drain. The file names the driver that it is meant for, so that the
+next driver of the sweep does not obey it.
 """
 
 import json
@@ -19,10 +20,18 @@ FILE, PAUSE = "control.json", 1.0
 
 @dataclass(frozen=True)
 class Wish:
-    """From now on `slots` units at once; or, with `drain`, no new units, and leave when the running ones have ended."""
+    """From now on `slots` units at once; with `drain`, no new units, and leave when the running ones have ended."""
 
     slots: int | None = None
     drain: bool = False
+
+    def after(self, earlier: "Wish") -> "Wish":
+        """Both: the later slots, and a drain stays one."""
+        return Wish(self.slots or earlier.slots, self.drain or earlier.drain)
+
+    def beyond(self, heard: "Wish") -> "Wish":
+        """What is new in it to whoever has heard the other."""
+        return Wish(None if self.slots == heard.slots else self.slots, self.drain and not heard.drain)
 
 
 def ask(folder: Path, wish: Wish) -> Owner:
@@ -32,6 +41,7 @@ def ask(folder: Path, wish: Wish) -> Owner:
     owner = driver(folder)
     if owner is None:
         raise UserError(f"{folder}: no driver works on this sweep. Start it with `run`; this is for a driver at work.")
+    wish = wish.after(_left(folder / FILE, owner.token) or Wish())
     draft = folder / f"{FILE}.{os.getpid()}.tmp"
     draft.write_text(json.dumps({"to": owner.token, **asdict(wish)}), encoding="utf-8")
     os.replace(draft, folder / FILE)
@@ -44,21 +54,26 @@ class Control:
     def __init__(self, folder: Path, token: str, now: Callable[[], float] = time.monotonic) -> None:
         self.path, self.token, self.now = folder / FILE, token, now
         self._next = -float("inf")
-        self._last = ""
+        self._heard = Wish()
 
     def __call__(self) -> Wish | None:
         """The wish that was left since the last look."""
         if self.now() < self._next:
             return None
         self._next = self.now() + PAUSE
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):  # there is none, or the disk is away for a moment, or it is torn
+        wish = _left(self.path, self.token)
+        if wish is None or wish == self._heard:
             return None
-        if text == self._last:
-            return None
-        self._last = text
-        return wished(text, self.token)
+        new, self._heard = wish.beyond(self._heard), wish
+        return new
+
+
+def _left(path: Path, token: str) -> Wish | None:
+    """What was asked of the driver of this token; None where there is nothing, or the disk is away for a moment, or it is torn."""
+    try:
+        return wished(path.read_text(encoding="utf-8"), token)
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def wished(text: str, token: str) -> Wish | None:

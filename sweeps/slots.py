@@ -26,11 +26,12 @@ class Slots:
         wish = self.wishes()
         if wish is None:
             return []
+        said = []
+        if wish.slots is not None:
+            before, self.limit = self.limit, wish.slots if self.room is None else min(wish.slots, self.room)
+            full = f" ({wish.slots} were asked for, and there is room for {self.room})" if self.limit < wish.slots else ""
+            said.append(Event("slots", f"slots: {before or 'as many as fit'} -> {self.limit}{full}"))
         if wish.drain:
             self.draining = True
-            return [Event("drain", f"drain: no new units, leaving when {running} running have ended")]
-        if wish.slots is None:
-            return []
-        before, self.limit = self.limit, wish.slots if self.room is None else min(wish.slots, self.room)
-        full = f" ({wish.slots} were asked for, and there is room for {self.room})" if self.limit < wish.slots else ""
-        return [Event("slots", f"slots: {before or 'as many as fit'} -> {self.limit}{full}")]
+            said.append(Event("drain", f"drain: no new units, leaving when {running} running have ended"))
+        return said

@@ -115,6 +115,24 @@ def test_a_wish_reaches_the_driver_that_it_is_meant_for_once_and_within_a_second
         assert Control(tmp_path, another.me.token)() is None
 
 
+@given(st.lists(st.integers(1, 3) | st.just("drain") | st.just("look"), max_size=8))
+def test_whatever_is_asked_between_two_looks_the_driver_has_the_latest_slots_and_no_drain_is_lost(steps):
+    with World() as world, Lock(world.root) as lock:
+        clock = count(0, 2)
+        control = Control(world.root, lock.me.token, lambda: next(clock))
+        slots = Slots(wishes=control)
+        for step in steps:
+            if step == "look":
+                slots.heed(0)
+            else:
+                ask(world.root, Wish(drain=True) if step == "drain" else Wish(slots=step))
+        told = [event.kind for event in slots.heed(0)]
+        assert slots.limit == next((step for step in reversed(steps) if isinstance(step, int)), None)
+        assert slots.draining is ("drain" in steps)
+        assert told == [] or steps[-1] != "look"
+        assert slots.heed(0) == []
+
+
 NO_WISH = ["", "{", "[1]", "null", '{"to": "TOKEN"}', '{"to": "TOKEN", "slots": 0, "drain": false}', "[" * 10**5, "\udcff"]
 NO_WISH += [f'{{"to": "TOKEN", "slots": {slots}, "drain": {drain}}}' for slots, drain in (('"2"', "false"), ("true", "false"), ("2", 1))]
 
