@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from contrast.component import UserError
 from sweeps.lock import Lock, Owner, driver
 
 
@@ -61,6 +62,7 @@ class Claims:
     def __init__(self, root: Path, lock: Lock) -> None:
         self.root, self.folder = root, root / "claims"
         self.sweep, self.token = lock.folder.name, lock.me.token
+        check_claims(root)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._door():
             for path in self.folder.glob("[!.]*"):
@@ -111,12 +113,27 @@ def living(root: Path, claim: Claim) -> Owner | None:
     return owner if owner is not None and owner.token == claim.token else None
 
 
+def check_claims(root: Path) -> None:
+    """Refuse what no driver can work beside: a file in place of the folder, and in it what is no file, or cannot be read."""
+    folder = root / "claims"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: must be a folder, and is a file. Move it away, or name another --root.")
+    for path in sorted(folder.glob("*")):
+        try:
+            path.read_bytes()
+        except FileNotFoundError:  # given back since
+            continue
+        except OSError as error:
+            cure = "Move it away, or make it readable; nothing but files of drivers belongs there."
+            raise UserError(f"{path}: must be the file of a claim, and cannot be read ({error.strerror}). {cure}") from error
+
+
 def read_claim(path: Path) -> Claim | None:
-    """The claim in a file, None when there is none, or it is torn."""
+    """The claim in a file, None when there is none, it is no file, or it is torn."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Claim(str(found["sweep"]), str(found["token"]), tuple(map(str, found["needs"])))
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -24,7 +24,7 @@ from contrast.stage import Stage
 from sweeps import mlflow_store
 from sweeps.budget import Meter, SpentFile
 from sweeps.candidate import CandidateFiles
-from sweeps.claims import Claims
+from sweeps.claims import Claims, check_claims
 from sweeps.control import Control
 from sweeps.controller import Controller
 from sweeps.declared import write_declared
@@ -96,6 +96,8 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
         check_address(options.address)
     store = Store.open(options.root)
     check_folders(options.root, sweep.name)
+    check_claims(options.root)
+    SpentFile(options.root, sweep.name).read()  # only to find it damaged before anything is opened: another driver may yet write it
     check_warm_start(sweep, options.root)
     with _peak(console), Lock(options.root / "sweeps" / sweep.name) as lock, _quiet(options, sweep) as terminal:
         display = Display(terminal or console, f"sweep {sweep.name}")

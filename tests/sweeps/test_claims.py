@@ -7,6 +7,8 @@ die with their claims left behind. `WORK` counts every epoch that is computed.
 import json
 import multiprocessing
 import os
+import re
+import shutil
 import time
 from collections import deque
 from contextlib import ExitStack
@@ -18,14 +20,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrast.component import UserError
 from contrast.stage import Memory
 from sweeps import Sweep
-from sweeps.claims import Claims, read_claim
+from sweeps.claims import Claims, all_claims, read_claim
 from sweeps.controller import Controller, Signal
 from sweeps.engines import inline
 from sweeps.engines.worker import execute
 from sweeps.graph import ABROAD, WAITING
 from sweeps.lock import STALE, Lock, Owner, passing
+from tests.driver import SMOKE, command
 from tests.world import WORK, Clock, Long, Score, Train, World, table
 
 FORK = multiprocessing.get_context("fork")
@@ -108,6 +112,31 @@ def test_a_torn_claim_is_nobodys(world, torn):
         assert claims.holder(IDENTITY) is None
         assert claims.take(IDENTITY, ["a"])
         assert read_claim(world.root / "claims" / IDENTITY).needs == ("a",)
+
+
+def test_what_is_no_file_among_the_claims_is_nobodys_and_is_refused_by_name(world):
+    with locked(world) as lock:
+        claims = Claims(world.root, lock)
+        (world.root / "claims" / IDENTITY).mkdir()
+        assert claims.holder(IDENTITY) is None
+        assert all_claims(world.root) == {}
+        with pytest.raises(UserError, match=rf"claims/{IDENTITY}: must be the file of a claim, and cannot be read .*Move it away"):
+            Claims(world.root, lock)
+        shutil.rmtree(world.root / "claims")
+        (world.root / "claims").write_text("")
+        with pytest.raises(UserError, match="claims: must be a folder, and is a file"):
+            Claims(world.root, lock)
+
+
+@pytest.mark.parametrize("path", [f"claims/{IDENTITY}/x", "sweeps/quickstart-smoke/spent.json"])
+def test_what_stands_in_the_way_of_a_launch_is_told_before_anything_is_opened(tmp_path, path):
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("{")
+    ended = command("run", *SMOKE, "--engine", "inline", "--root", tmp_path)
+    assert ended.code == 2
+    assert re.search(r"cannot be read \(Is a directory\)|does not say what the sweep has cost", re.sub(r"\s+", " ", ended.err))
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not list(tmp_path.glob("sweeps/*/driver.lock.door")), "it was never begun"
 
 
 def race(root, name, gate, told, tried):
