@@ -32,6 +32,7 @@ from sweeps.candidate import CandidateFiles
 from sweeps.controller import Controller, Signal, WorkUnit
 from sweeps.engines.inline import tell
 from sweeps.engines.worker import Message, Place, execute
+from sweeps.fingerprint import fingerprint
 from sweeps.memory import PeakMemory
 from sweeps.population import Population
 from sweeps.store import Record, Store
@@ -166,7 +167,8 @@ class Library:
         identity = unit.identities[stage]
         if self.store.held(stage, identity) is None:
             monitor = watching(stage, "search") if isinstance(stage, Pretrain) else None
-            alone = replace(unit, stages=(stage,), values=(unit.values[index],), monitor=monitor)
+            identities = unit.identities | ({} if monitor is None else {monitor: fingerprint(monitor)})
+            alone = replace(unit, stages=(stage,), values=(unit.values[index],), identities=identities, monitor=monitor)
             for message in execute(alone, self.place, self.memory):
                 if message.kind == "failed":
                     raise RuntimeError(message.text)

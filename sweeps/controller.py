@@ -155,7 +155,9 @@ class Controller:
             job.curve.append(metrics)
             job.accidents = job.unbegun = 0
             self.nodes.progressed(unit.number)
-            self.emit(Event("epoch", _line(stage, epoch, metrics), None, job.fingerprint, metrics, epoch))
+            self.emit(
+                Event("epoch", _line(stage, epoch, self.population.pilots.readable(job, metrics)), None, job.fingerprint, metrics, epoch)
+            )
             for who in sorted(job.wanted):
                 self.population.pilots.watch(who, job)
         return self._stop(unit) if self.ending or not job.wanted else Signal.CONTINUE
@@ -237,6 +239,8 @@ class Controller:
         self.units.append([type(stage).__name__ for stage in stages])
         read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
         monitor = self.population.pilots.monitor_of(job) if not isinstance(job.stage, Measure) else None
+        if monitor is not None:
+            read[monitor] = self.graph.identity(monitor)
         return WorkUnit(len(self.units), tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
 
     def _followers(self, job: Job) -> list[Stage]:

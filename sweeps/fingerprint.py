@@ -34,6 +34,11 @@ def canonical(value: Component) -> str:
     return json.dumps(describe(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def monitored(identity: str) -> str:
+    """The name under which what a monitor reads, a measure with this fingerprint, stands in the curve of what it watches."""
+    return f"monitor/{identity[:8]}"
+
+
 def describe(value: Component) -> dict[str, object]:
     """The value as JSON data: class, version, fields that are not None, and the source of a class from a user's file."""
     cls: type = type(value)

@@ -1,6 +1,8 @@
 """What is decided about a pilot while it trains: its monitor is watched, and the pruner may give the candidate up.
 
-A monitor's values are kept by per cent of the schedule, so that trainings of different lengths compare. One in twenty of
+A monitor's values are kept by per cent of the schedule, so that trainings of different lengths compare. They stand in the
+curve under the monitor's own name; a stage that was computed without this monitor, by another sweep or for a candidate with
+another one, has none, and a pilot that finds it held is not watched. One in twenty of
 those that the pruner would stop goes on all the same: the audit, which says what pruning loses. A collapse of the features
 ends a pilot whatever the pruner, and a label-free monitor prunes only behind its gate.
 """
@@ -16,6 +18,7 @@ from contrast.stage import Metrics, Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
 from sweeps.event import number
+from sweeps.fingerprint import monitored
 from sweeps.gate import Gate, family, gate
 from sweeps.graph import Job, Want
 from sweeps.sweep import Sweep
@@ -41,6 +44,13 @@ class Pilots:
                 return measure
         return None
 
+    def readable(self, job: Job, metrics: Metrics) -> Metrics:
+        """An epoch's metrics for reading: the sweep's own monitor under its key, without what other monitors read."""
+        measure = self.monitor_of(job)
+        own = None if measure is None else monitored(self.graph.identity(measure))
+        found = {name: value for name, value in metrics.items() if not name.startswith("monitor/")}
+        return found | ({f"monitor/{self.sweep.monitor}": metrics[own]} if own in metrics else {})
+
     def watch(self, who: Want, job: Job) -> None:
         """Take the monitor's values of a pilot's stage; give the candidate up when it collapsed, or when its pruner says so.
 
@@ -50,12 +60,12 @@ class Pilots:
         measure = self._monitored(who)
         if measure is None or self.graph.identity(measure.of) != job.fingerprint:  # type: ignore[arg-type]
             return
-        candidate = self.population.candidates[who[0]]
+        candidate, name = self.population.candidates[who[0]], monitored(self.graph.identity(measure))
         for epoch, metrics in enumerate(job.curve, 1):
             step = round(100 * epoch / job.stage.length)
-            if "monitor" not in metrics or step in candidate.intermediate:
+            if name not in metrics or step in candidate.intermediate:
                 continue
-            candidate.intermediate[step] = metrics["monitor"]
+            candidate.intermediate[step] = metrics[name]
             if candidate.state != state.OPEN or candidate.number in self.population.past or step >= 100:
                 continue
             reason = collapsed(job.stage, job.curve[:epoch]) or self._pruned(candidate, measure, step)

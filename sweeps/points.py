@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.statistics import interval
+from sweeps.fingerprint import monitored
 from sweeps.standing import Begun, Result, Standing
 
 MOST_KEYS = 40
@@ -55,24 +56,28 @@ def single(results: Mapping[str, Result], names: Iterable[str]) -> Columns:
 
 
 def curves(one: Standing) -> tuple[Columns, Columns]:
-    """The metrics of every training by epoch: of each as many as there is room for, and the others."""
+    """The metrics of every training by epoch: of each as many as there is room for, and the others.
+
+    A monitor is called by its key; what monitors of other sweeps read is left out.
+    """
     trainings = [stage for stage in one.names if stage.length > 0]
+    shown = {monitored(identity): f"monitor/{key}" for key, identity in one.replicate.fingerprints.items()}
     room = max(1, CURVES // max(1, len(trainings)))
     first: Columns = {}
     others: Columns = {}
     for stage in trainings:
-        columns = _by_epoch(one.names[stage], one.begun[stage]) if stage in one.begun else {}
+        columns = _by_epoch(one.names[stage], one.begun[stage], shown) if stage in one.begun else {}
         for i, (key, column) in enumerate(columns.items()):
             (first if i < room else others)[key] = column
     return first, others
 
 
-def _by_epoch(name: str, begun: Begun) -> Columns:
+def _by_epoch(name: str, begun: Begun, monitors: Mapping[str, str]) -> Columns:
     columns: Columns = {}
     for epoch, metrics in enumerate(begun.curve, 1):
         for metric, value in metrics.items():
-            if metric != "epoch":
-                key = f"{name}/{metric}"
+            if metric != "epoch" and (metric in monitors or not metric.startswith("monitor/")):
+                key = f"{name}/{monitors.get(metric, metric)}"
                 columns.setdefault(key, []).append(Point(key, value, begun.began + epoch, epoch))
     return columns
 

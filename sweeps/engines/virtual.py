@@ -7,7 +7,7 @@ the stage and of the epoch (of losses and exceptions also of the attempt), so th
 import hashlib
 import heapq
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contrast.component import UserError
@@ -15,6 +15,7 @@ from contrast.stage import Metrics, Stage
 from sweeps.controller import Controller, Signal, WorkUnit
 from sweeps.engines.inline import tell
 from sweeps.engines.worker import Message
+from sweeps.fingerprint import monitored
 from sweeps.resources import Resources
 from sweeps.store import Record, Untouched
 
@@ -34,7 +35,8 @@ class Nature:
     """What stages do in virtual time.
 
     pace: seconds an epoch takes; of a stage without epochs, the whole. results: by stage and fingerprint. curve: the metrics
-    of an epoch by stage, fingerprint, epoch; without it a stage reports nothing before it is done. lost, broken, wild: the
+    of an epoch by stage, fingerprint, epoch; without it a stage reports nothing before it is done; "monitor" in it is what the
+    unit's monitor reads, if it has one. lost, broken, wild: the
     chance that an epoch loses its worker, raises an exception, or diverges. seed: of these chances.
     """
 
@@ -195,7 +197,7 @@ def _work(unit: WorkUnit, nature: Nature, store: Imagined) -> Work:
         identity = unit.identities[stage]
         if store.held(stage, identity) is None:
             yield Message("began", index)
-            end = yield from _stage(stage, index, identity, nature, store)
+            end = yield from _stage(stage, index, identity, _watched(unit, nature), store)
             if end is not None:
                 yield end
                 return
@@ -203,6 +205,22 @@ def _work(unit: WorkUnit, nature: Nature, store: Imagined) -> Work:
         record = store.held(stage, identity)
         if record is None or record.outcome == "diverged":
             return
+
+
+def _watched(unit: WorkUnit, nature: Nature) -> Nature:
+    """The same nature whose curves name what the unit's monitor reads as a worker does."""
+    monitor, curve = unit.monitor, nature.curve
+    if curve is None:
+        return nature
+
+    def named(stage: Stage, identity: str, epoch: int) -> Metrics:
+        metrics = dict(curve(stage, identity, epoch))
+        value = metrics.pop("monitor", None)
+        if value is not None and monitor is not None and monitor.of == stage:
+            metrics[monitored(unit.identities[monitor])] = value
+        return metrics
+
+    return replace(nature, curve=named)
 
 
 def _stage(stage: Stage, index: int, identity: str, nature: Nature, store: Imagined) -> Doing:

@@ -32,7 +32,7 @@ from sweeps.attempts import computing
 from sweeps.controller import WorkUnit
 from sweeps.disk import full, lasting, refusal
 from sweeps.engines import processes
-from sweeps.fingerprint import package_digest
+from sweeps.fingerprint import monitored, package_digest
 from sweeps.masking import masked
 from sweeps.resources import Resources
 from sweeps.store import Store, read_curve
@@ -174,7 +174,7 @@ def _workspace(
     resolve = Store(place.root).resolver(identities)
     workspace = Workspace(attempt, resolve, place.data, device, memory=memory or Memory(), processes=together)
     if monitor is not None and together.first:
-        workspace.monitor = Monitor(monitor, workspace)
+        workspace.monitor = Monitor(monitor, monitored(identities[monitor]), workspace)
     return workspace
 
 
@@ -194,16 +194,17 @@ def _numbers(stage: Stage, results: object) -> Metrics:
 class Monitor:
     """What watches a pretraining, called on the network in training.
 
-    `monitor` is the main result of the measure. Of a `Pretrain` it also gives `rankme` and `feature_std` of the encoder's
+    What stands under `name` is the main result of the measure. Of a `Pretrain` it also gives `rankme` and `feature_std` of the encoder's
     features, in eval mode, of a fixed probe: up to 1,024 of its training images, evenly spread in id order, without labels.
     """
 
     measure: Measure
+    name: str
     workspace: Workspace
 
     def __call__(self, model: Model) -> Metrics:
         """The numbers on `model`, a network in training."""
-        metrics = {"monitor": next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
+        metrics = {self.name: next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
         if isinstance(model.stage, Pretrain):
             pixels = self.workspace.images(model.stage.data).pixels
             count = min(PROBE, len(pixels))

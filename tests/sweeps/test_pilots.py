@@ -175,6 +175,26 @@ def _stop_after(controller, world, event, moment):
     controller.stopping = controller.stopping or len(world.events) >= moment
 
 
+@FAST
+@given(turns)
+def test_a_sweep_takes_no_other_monitors_values_as_its_own(order):
+    def space(trial, seed, phase):
+        net = Train(trial.suggest_float("x", 0, 1), seed)
+        return {"score": Score(net), "biased": Score(net, bias=100.0)}
+
+    other = searched(space, monitor="biased", pruner=optuna.pruners.NopPruner())
+    sweep = replace(other, name="mine", monitor="score", trials=10)
+    with World() as world:
+        world.drive(world.controller(other), order)
+        population = world.drive(world.controller(sweep), order)
+        found = [c.intermediate for c in population.candidates.values()]
+        assert found[:8] == [{}] * 8, "their stages were recorded without this monitor"
+        epochs = [event.text for event in world.events if event.kind == "epoch"]
+        assert [text for text in epochs if "monitor/biased" in text]
+        assert [text for text in epochs if "monitor/score" in text]
+        assert all(list(seen) == [25, 50, 75, 100] and max(seen.values()) < 1 for seen in found[8:])
+
+
 class PruneHalfway(optuna.pruners.BasePruner):
     def prune(self, study, trial):
         return trial.last_step >= 50

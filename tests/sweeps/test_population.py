@@ -15,6 +15,7 @@ from analysis import Accuracy
 from contrast import Digits
 from contrast.component import UserError
 from sweeps import Confirm, Sweep
+from sweeps.fingerprint import fingerprint, monitored
 from sweeps.launch_checks import checker
 from tests.world import WORK, Long, Score, Spread, Train, World, table
 
@@ -203,7 +204,9 @@ def test_of_several_pilots_the_first_is_watched(order):
         population = world.drive(world.controller(sweep), order)
         for c in population.candidates.values():
             curve = population.graph.jobs[population.graph.identity(c.replicates[0].stages["score"].of)].curve
-            assert c.intermediate == {25 * epoch: line["monitor"] for epoch, line in enumerate(curve, 1)}
+            assert c.intermediate == {
+                25 * epoch: line[monitored(fingerprint(c.replicates[0].stages["score"]))] for epoch, line in enumerate(curve, 1)
+            }
 
 
 @pytest.mark.parametrize("stage", [Train(0.5, 0), Spread((Train(0.5, 0), Train(0.5, 1)))])

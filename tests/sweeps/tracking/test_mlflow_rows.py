@@ -88,6 +88,7 @@ def test_a_run_has_at_most_40_keys_and_a_table_of_the_rest(swept):
         assert len({point.key for point in run.metrics}) <= MOST_KEYS
     full = swept.of_kind("good")[1]
     shown, tables = {point.key for point in full.metrics}, json.loads(full.files["results.json"])
+    assert [key for key in shown if "monitor" in key] == ["train/monitor/score"], "a monitor is called by its key"
     assert len(shown) == 24 + 3  # results, and the curves of the one training: loss, lr, monitor
     assert set(tables["results"]) - shown - {"many/0", "many/0/odd"} == {f"many/0/other_{i}" for i in range(21, 50)}
     assert set(tables["left_out"]) == set(tables["results"]) - shown - {"many/0"}
