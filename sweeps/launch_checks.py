@@ -14,9 +14,10 @@ from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
 from sweeps.fingerprint import fingerprint
 from sweeps.grid import combinations
+from sweeps.idle import refuse_idle_without_knobs
 from sweeps.objective import matches
 from sweeps.resources import Resources, cores_only, declared, parsed
-from sweeps.samplers import Grid
+from sweeps.samplers import Grid, built
 from sweeps.search import CornerTrial, check_given, corners, fixed
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
 
@@ -30,15 +31,12 @@ def searches(sweep: Sweep) -> bool:
         return False
     check_given(sweep, "search")
     drawn = any(set(corners(sweep, arm, "search")[0][0]) - set(sweep.fixed) for _, arm in sweep.arm_list)
-    free = "free knobs" if sweep.fixed else "knobs"
-    if not drawn and sweep.confirm is not None:
-        raise UserError(
-            f"Sweep.confirm = {sweep.confirm!r}: the space draws no {free}, so there is nothing to confirm. Leave out confirm=."
-        )
     if drawn and not sweep.objectives:
         raise UserError("Sweep.maximize = None: the space draws knobs, so something must be judged. Name a key in maximize= or minimize=.")
-    if not drawn and sweep.trials > 1:
-        raise UserError(f"Sweep.trials = {sweep.trials}: the space draws no {free}, so an arm has one candidate. Leave out trials.")
+    if not drawn:
+        refuse_idle_without_knobs(sweep)
+    else:
+        built(sweep.sampler, sweep.sampler_seed, sweep.sampler_seed, sweep.fixed)  # refuses what makes no sampler
     return drawn
 
 

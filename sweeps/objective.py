@@ -43,6 +43,7 @@ class AtMost:
 
     def __post_init__(self) -> None:
         require_types(self)
+        require(bool(self.key), self, "key", "must name a key", "Name one that the space returns, such as 'accuracy'.")
         require(math.isfinite(self.limit), self, "limit", "must be a finite number", "Leave the constraint out for none.")
 
     @property
@@ -64,6 +65,7 @@ class AtLeast:
 
     def __post_init__(self) -> None:
         require_types(self)
+        require(bool(self.key), self, "key", "must name a key", "Name one that the space returns, such as 'accuracy'.")
         require(math.isfinite(self.limit), self, "limit", "must be a finite number", "Leave the constraint out for none.")
 
     @property
@@ -74,6 +76,20 @@ class AtLeast:
     def violation(self, seeds: Sequence[Metrics]) -> float:
         """How far the mean over seeds is on the wrong side; 0 or below where the constraint is kept, infinite without a finite mean."""
         return _finite_or_worst(self.limit - _mean(self.key, seeds))
+
+
+def check_constraints(constraints: Sequence[AtMost | AtLeast]) -> None:
+    """Refuse a key that is bounded twice from one side, and bounds of one key that no value can keep."""
+    above: dict[str, AtMost] = {}
+    below: dict[str, AtLeast] = {}
+    for one in constraints:
+        side: dict[str, AtMost] | dict[str, AtLeast] = above if isinstance(one, AtMost) else below
+        if one.key in side:
+            raise UserError(f"Sweep.constraints: {one!r}: {side[one.key]!r} is there too. Leave out one of them.")
+        side[one.key] = one  # type: ignore[assignment]
+    for key, least in below.items():
+        if key in above and least.limit > above[key].limit:
+            raise UserError(f"Sweep.constraints: {least!r}: nothing keeps this and {above[key]!r}. Change one of the limits.")
 
 
 def _finite_or_worst(violation: float) -> float:

@@ -17,15 +17,15 @@ from sweeps.launch_checks import checker
 from sweeps.lock import passing
 from sweeps.population import Population
 from sweeps.results import one_table
-from sweeps.search import checked_knobs, fixed, setting
+from sweeps.search import checked_knobs, fixed, settings
 from sweeps.store import Store
 from sweeps.sweep import Sweep, call_space
 
 
-def run_one(sweep: Sweep, arm: str | None, settings: Sequence[str], seed: int, root: Path, data: Path | None, console: Console) -> None:
+def run_one(sweep: Sweep, arm: str | None, given: Sequence[str], seed: int, root: Path, data: Path | None, console: Console) -> None:
     """Run the point `knob=value ...` of one arm at one seed and print its metrics; its stages are kept like any others."""
     label, point = _arm(sweep, arm)
-    knobs = checked_knobs(sweep, point, dict(map(setting, settings)))
+    knobs = checked_knobs(sweep, point, settings(given))
     stages = call_space(sweep, fixed(knobs), seed, "search", point)
     checker(data)(stages, "search")
     single = Sweep(f"{sweep.name}-one", lambda trial, seed, phase: call_space(sweep, fixed(knobs), seed, "search", point), seeds=(seed,))

@@ -19,7 +19,7 @@ from sweeps.judge import Judge
 from sweeps.objective import best_first, undominated
 from sweeps.pilots import Pilots
 from sweeps.race import Race
-from sweeps.search import fixed
+from sweeps.search import fixed, refuse_other_knobs
 from sweeps.store import Store
 from sweeps.study import Study, Told
 from sweeps.sweep import Sweep, call_space, refuse_idle_monitor
@@ -157,11 +157,7 @@ class Population:
             was = f"sweep {self.sweep.name!r}: candidate {saved.number} belongs to arm {saved.label!r}"
             raise UserError(f"{was}, the declaration says {label!r}. {cure}")
         point = fixed(saved.knobs)
-        for name, value in self.sweep.fixed.items():
-            if saved.knobs.get(name, value) != value:
-                cure = "Give the sweep that fixes it another name; finished stages are shared all the same."
-                was = f"candidate {saved.number} of sweep {self.sweep.name!r} has {name} = {saved.knobs[name]!r}"
-                raise UserError(f"Sweep.fixed: {name} = {value!r}: {was}. {cure}")
+        refuse_other_knobs(self.sweep, saved.number, index, saved.knobs)
         try:
             stages = call_space(self.sweep, point, self.sweep.seeds[0], self.phase, arm)
         except UserError as error:

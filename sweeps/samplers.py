@@ -5,6 +5,7 @@ candidate; a sequence that must go on from draw to draw (QMC) is seeded by the a
 from a seed to an Optuna sampler.
 """
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,7 +17,10 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, PartialFixedSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.samplers.nsgaii import UniformCrossover
 
-from contrast.component import require, require_types
+from contrast.component import UserError, require, require_types
+from sweeps.calling import call
+
+logging.getLogger("optuna._gp").setLevel(logging.ERROR)  # it warns where its optimiser is slower, or has little left to do
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,17 @@ def built(sampler: Sampler | Callable[[int], BaseSampler] | None, seed: int, arm
         for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)
         chosen = sampler if sampler is not None else TPE()
-        made = chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else chosen(seed)
+        made = chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else _own(chosen, seed)
         return PartialFixedSampler(dict(held), made) if held else made
+
+
+def _own(make: Callable[[int], BaseSampler], seed: int) -> BaseSampler:
+    """What a function of the user's makes; `UserError` for anything but a sampler of Optuna's."""
+    made = None if isinstance(make, type) and issubclass(make, Sampler) else call("Sweep.sampler", "sampler(seed)", make, seed)
+    if not isinstance(made, BaseSampler):
+        rule = "must be a value, and is its class" if isinstance(make, type) else f"must make one of Optuna's samplers, and made {made!r}"
+        raise UserError(f"Sweep.sampler = {make!r}: {rule}. Make one, such as TPE(), or return an Optuna sampler.")
+    return made
 
 
 def _good(n: int) -> int:

@@ -268,9 +268,9 @@ def _find(name: str, preset: str | None, trials: int | None, seeds: str | None, 
         raise UserError(f"--trials = {trials}: must be at least 1. Give the number of candidates per arm.")
     with _reading("--seeds", seeds):
         numbers = tuple(int(part) for part in seeds.split(",")) if seeds is not None else None
-    from sweeps.search import setting
+    from sweeps.search import settings
 
-    return sweep.with_options(trials, numbers, dict(map(setting, fix or ())))
+    return sweep.with_options(trials, numbers, settings(fix or ()))
 
 
 def _declared(name: str, declare: Callable[[str], Sweep], preset: str) -> Sweep:

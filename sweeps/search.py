@@ -1,7 +1,7 @@
 """Points of a space that nobody draws: given knobs, and the ends of every range."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -51,12 +51,13 @@ class FixedPoint(FixedTrial):
 class CornerTrial(FixedTrial):
     """A trial that answers with an end of each range: the low end, or the one that `chosen` names by number, or what is `held`.
 
-    Spaces are called with it at launch, so that a value that cannot be built is found before any training.
+    Spaces are called with it at launch, so that a value that cannot be built is found before any training. `whose` is put
+    before what is said of a held value that the space does not offer.
     """
 
-    def __init__(self, chosen: dict[str, int], held: Mapping[str, Knob]) -> None:
+    def __init__(self, chosen: dict[str, int], held: Mapping[str, Knob], whose: str = "") -> None:
         super().__init__({})
-        self.chosen, self.held = chosen, held
+        self.chosen, self.held, self.whose = chosen, held, whose
         self.ends: dict[str, list[Knob]] = {}
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
@@ -73,7 +74,7 @@ class CornerTrial(FixedTrial):
 
     def _end(self, name: str, offered: FloatDistribution | IntDistribution | CategoricalDistribution) -> Knob:
         if name in self.held:
-            _check_offered(name, self.held[name], offered)
+            _check_offered(name, self.held[name], offered, self.whose)
             self.ends[name] = [self.held[name]]
         else:
             self.ends[name] = list(offered.choices) if isinstance(offered, CategoricalDistribution) else [offered.low, offered.high]
@@ -96,12 +97,12 @@ def _range(name: str, low: float, high: float, offered: Callable[[], R]) -> R:
         raise UserError(f"{name} = {low!r} to {high!r}: cannot be drawn from. {error} Mend the range of this knob.") from error
 
 
-def _check_offered(name: str, value: Knob, offered: BaseDistribution) -> None:
+def _check_offered(name: str, value: Knob, offered: BaseDistribution, whose: str = "") -> None:
     try:
         create_trial(value=0.0, params={name: value}, distributions={name: offered})
     except ValueError as error:
         cure = "Choose a value that it offers, or widen the range."
-        raise UserError(f"{name} = {value!r}: the space does not offer this value ({offered}). {cure}") from error
+        raise UserError(f"{whose}{name} = {value!r}: the space does not offer this value ({offered}). {cure}") from error
 
 
 def corners(sweep: Sweep, arm: dict[str, Any], phase: Phase) -> list[tuple[dict[str, Knob], dict[str, Stage]]]:
@@ -113,7 +114,7 @@ def corners(sweep: Sweep, arm: dict[str, Any], phase: Phase) -> list[tuple[dict[
     waiting: list[dict[str, int]] = [{}]
     seen: set[str] = set()
     while waiting:
-        trial = CornerTrial(waiting.pop(0), sweep.fixed)
+        trial = CornerTrial(waiting.pop(0), sweep.fixed, "Sweep.fixed: ")
         stages = call_space(sweep, trial, sweep.seeds[0], phase, arm)
         found.append((trial.knobs, stages))
         for name in [name for name in trial.ends if name not in seen]:
@@ -138,7 +139,20 @@ def check_given(sweep: Sweep, phase: Phase) -> None:
         for name in sorted(set(given) - set(everything)):
             raise UserError(f"Sweep.{field}: {name} = {given[name]!r}: {_no_such(sweep, everything)}")
         for _, arm in sweep.arm_list:
-            call_space(sweep, CornerTrial({}, {**sweep.fixed, **given}), sweep.seeds[0], phase, arm)
+            call_space(sweep, CornerTrial({}, {**sweep.fixed, **given}, f"Sweep.{field}: "), sweep.seeds[0], phase, arm)
+
+
+def refuse_other_knobs(sweep: Sweep, number: int, point: int, knobs: Mapping[str, Knob]) -> None:
+    """Refuse a candidate of an earlier launch whose knobs are not those that `fixed` holds, or those of its `point` in order."""
+    given: list[tuple[str, Mapping[str, Knob], str]] = [("fixed", sweep.fixed, "fixes it")]
+    if point < len(sweep.points):
+        given.append(("points", sweep.points[point], "begins with this point"))
+    for field, wanted, does in given:
+        for name, value in wanted.items():
+            if knobs.get(name, value) != value:
+                cure = f"Give the sweep that {does} another name; finished stages are shared all the same."
+                was = f"candidate {number} of sweep {sweep.name!r} has {name} = {knobs[name]!r}"
+                raise UserError(f"Sweep.{field}: {name} = {value!r}: {was}. {cure}")
 
 
 def _known(sweep: Sweep, arm: dict[str, Any], phase: Phase = "search") -> dict[str, Knob]:
@@ -153,8 +167,17 @@ def _no_such(sweep: Sweep, known: Mapping[str, Knob]) -> str:
     return f"the sweep {sweep.name!r} has no such knob. It has {', '.join(sorted(known)) or 'none'}."
 
 
-def setting(text: str) -> tuple[str, Knob]:
-    """A knob and its value as the command line states them, `name=value`."""
+def settings(texts: Iterable[str]) -> dict[str, Knob]:
+    """Knobs and their values as the command line states them, each `name=value`; refuses a knob that is named twice."""
+    found: dict[str, Knob] = {}
+    for name, value in map(_setting, texts):
+        if name in found:
+            raise UserError(f"{name} = {value!r}: the knob is given twice, before as {found[name]!r}. Give it once.")
+        found[name] = value
+    return found
+
+
+def _setting(text: str) -> tuple[str, Knob]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UserError(f"knob = {text!r}: must read name=value. Write for example temperature=0.1.")

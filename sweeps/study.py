@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from contrast.data.dataset import Phase
 from contrast.stage import Stage
+from sweeps.calling import call
 from sweeps.grid import combinations
 from sweeps.samplers import Grid, built
 from sweeps.search import fixed
@@ -160,7 +161,8 @@ class Study:
         self._storage.numbers, self._storage.sign = {i + self._earlier for i in among if i < self.told}, sign
         self._storage.numbers |= {index + self._earlier}
         try:
-            return bool(self._pruner().prune(self._study, _turned(trial, sign)))  # some pruners answer in numpy
+            usage = "pruner.prune(study, trial)"
+            return bool(call("Sweep.pruner", usage, self._pruner().prune, self._study, _turned(trial, sign)))  # some answer in numpy
         finally:
             self._storage.numbers = None
             for name, value in self.noted(index).items():

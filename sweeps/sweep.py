@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 
@@ -22,7 +22,8 @@ from contrast.stage import Metrics, Stage
 from sweeps.budget import Budget
 from sweeps.calling import call
 from sweeps.gate import FEWEST
-from sweeps.objective import AtLeast, AtMost, Bound, Objective, declared
+from sweeps.idle import refuse_idle_on_a_grid
+from sweeps.objective import AtLeast, AtMost, Bound, Direction, Objective, check_constraints, declared
 from sweeps.samplers import Grid, Sampler
 
 Knob = float | int | str | bool | None
@@ -40,6 +41,7 @@ class Confirm:
         require_types(self)
         require(self.top >= 1, self, "top", "must be at least 1", "Leave out confirm= for no confirmation.")
         require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Name seeds that the search does not use.")
+        _require_seeds(self, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ class Sweep:
         )
         require(self.trials >= 1, self, "trials", "must be at least 1", "Give a number of candidates per arm.")
         require(len(self.seeds) > 0, self, "seeds", "must not be empty", "Give at least one seed.")
-        require(len(set(self.seeds)) == len(self.seeds), self, "seeds", "must name each seed once", "Drop the repeated seed.")
-        require(all(s >= 0 for s in self.seeds), self, "seeds", "must be 0 or above", "Use non-negative seeds.")
+        _require_seeds(self, self.seeds)
         require(self.open is None or self.open >= 1, self, "open", "must be at least 1", "Leave it out for the default.")
         require(1 <= self.pilot <= len(self.seeds), self, "pilot", f"must be 1 to {len(self.seeds)}, the number of seeds", "Lower pilot.")
         self._check_objectives()
@@ -127,16 +128,26 @@ class Sweep:
         judges = not self.constraints or bool(self.objectives)
         require(judges, self, "constraints", "choose nothing without an objective", "Give maximize=.")
         require(self.warm_start != self.name, self, "warm_start", "is the sweep itself", "Name another sweep.")
+        check_constraints(self.constraints)
+        once = len(set(self.headline)) == len(self.headline)
+        require(once, self, "headline", "names a key twice", "Name each key once.")
         if isinstance(self.sampler, Grid):
-            rule = "has no effect with sampler=Grid(), which runs every combination on all seeds"
-            nothing = ("confirm", "monitor", "pruner", "baseline", "warm_start")
-            for name, idle in (("trials", 1), ("pilot", 1), ("points", ()), ("constraints", ()), *((name, None) for name in nothing)):
-                require(getattr(self, name) == idle, self, name, rule, f"Leave out {name}=.")
+            refuse_idle_on_a_grid(self)
+            return
+        within = self.open is None or self.open <= self.trials
+        require(within, self, "open", f"is above trials={self.trials}", "Lower it, or leave it out for the default.")
+        require(all(self.points), self, "points", "has a point without knobs", "Leave it out: that candidate is drawn.")
+        once = all(point not in self.points[:i] for i, point in enumerate(self.points))
+        require(once, self, "points", "has a point twice", "Name each point once.")
+        enough = len(self.points) <= self.trials
+        require(enough, self, "points", f"are {len(self.points)}, and trials={self.trials}", "Raise trials, or leave some points out.")
 
     def _check_objectives(self) -> None:
         field = "maximize" if self.maximize is not None else "minimize"
-        for one in ("maximize", "minimize"):
-            require(getattr(self, one) not in ((), ""), self, one, "must name a key", "Name one that the space returns.")
+        for one in get_args(Direction):
+            given = getattr(self, one)
+            names = [objective.pattern for objective in declared(one, given)]
+            require(given is None or (bool(names) and all(names)), self, one, "must name a key", "Name one that the space returns.")
         names = [objective.pattern for objective in self.objectives]
         require(len(set(names)) == len(names), self, field, "names a key twice", "Name each objective once.")
         bounded = any(objective.bound for objective in self.objectives)
@@ -173,7 +184,13 @@ class Sweep:
         """The same question with other `trials` or `seeds`, and more knobs held; confirmation keeps its own seeds."""
         pilot = min(self.pilot, len(seeds or self.seeds))
         held = {**self.fixed, **(fixed or {})}
-        return replace(self, trials=trials or self.trials, seeds=seeds or self.seeds, pilot=pilot, fixed=held)
+        window = min(self.open, trials or self.trials) if self.open is not None else None
+        return replace(self, trials=trials or self.trials, seeds=seeds or self.seeds, pilot=pilot, open=window, fixed=held)
+
+
+def _require_seeds(owner: "Sweep | Confirm", seeds: tuple[int, ...]) -> None:
+    require(len(set(seeds)) == len(seeds), owner, "seeds", "must name each seed once", "Drop the repeated seed.")
+    require(all(s >= 0 for s in seeds), owner, "seeds", "must be 0 or above", "Use non-negative seeds.")
 
 
 def named(key: str, results: Metrics) -> Metrics:

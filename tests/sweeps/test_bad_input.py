@@ -19,7 +19,7 @@ from PIL import Image
 from analysis import KNN, Accuracy
 from contrast import CIFAR100, SGD, CropViews, Dataset, Digits, Finetune, MLPHead, NTXent, Pretrain, SmallResNet
 from contrast.data import select
-from sweeps import AtMost, Bound, Confirm, Grid, Sweep
+from sweeps import TPE, AtLeast, AtMost, Bound, Confirm, Grid, Sweep
 from sweeps.candidate import Saved
 from sweeps.catalog import CATALOG
 from sweeps.lock import Lock
@@ -146,6 +146,10 @@ def searched(root, sweep, knobs, fingerprint):
     at = root / "sweeps" / sweep / "candidates" / "00000.json"
     at.parent.mkdir(parents=True)
     at.write_text(sealed("candidate", asdict(Saved(0, "", knobs, {}, "complete", [50.0], 1, {}, "", [replicate]))))
+
+
+def broken_sampler(seed):
+    return {}[seed]
 
 
 def akin(root, data):
@@ -358,7 +362,7 @@ MISTAKES = [
     Mistake(
         "a point outside of the space",
         MINE,
-        ("temperature = 9.0", "does not offer this value", "Choose a value that it offers"),
+        ("Sweep.points: temperature = 9.0", "does not offer this value", "Choose a value that it offers"),
         asked(points=({"temperature": 9.0},)),
     ),
     Mistake(
@@ -373,7 +377,7 @@ MISTAKES = [
     Mistake(
         "a plan with a fixed knob outside of the space",
         ("plan", "asked", "--fix", "temperature=cold"),
-        ("temperature = 'cold'", "does not offer this value", "Choose a value"),
+        ("Sweep.fixed: temperature = 'cold'", "does not offer this value", "Choose a value"),
         asked(),
     ),
     Mistake(
@@ -381,6 +385,79 @@ MISTAKES = [
         MINE,
         ("temperature = 0.1 to 1.0", "is continuous, and Grid() runs every combination", "Give it a step"),
         asked(sampler=Grid()),
+    ),
+    Mistake(
+        "a fixed knob named twice",
+        (*MINE, "--fix", "temperature=0.1", "--fix", "temperature=0.2"),
+        ("temperature = 0.2", "is given twice, before as 0.1", "Give it once"),
+        asked(),
+    ),
+    Mistake(
+        "a knob of a point named twice",
+        ("one", "quickstart", "temperature=0.1", "temperature=0.2"),
+        ("temperature = 0.2", "is given twice, before as 0.1", "Give it once"),
+    ),
+    Mistake(
+        "more points than trials",
+        MINE,
+        ("Sweep.points = ", "are 2, and trials=1", "Raise trials, or leave some points out"),
+        asked(points=({"temperature": 0.1}, {"temperature": 0.2})),
+    ),
+    Mistake(
+        "a point named twice",
+        MINE,
+        ("Sweep.points = ", "has a point twice", "Name each point once"),
+        asked(points=({"temperature": 0.1}, {"temperature": 0.1}), trials=2),
+    ),
+    Mistake("an empty point", MINE, ("Sweep.points = ({},)", "has a point without knobs", "Leave it out"), asked(points=({},))),
+    Mistake("a window wider than the search", MINE, ("Sweep.open = 3", "is above trials=2", "Lower it"), asked(open=3, trials=2)),
+    Mistake(
+        "a constraint named twice",
+        MINE,
+        ("Sweep.constraints: AtMost(key='knn', limit=2.0)", "AtMost(key='knn', limit=1.0) is there too", "Leave out one"),
+        asked(constraints=(AtMost("knn", 1.0), AtMost("knn", 2.0))),
+    ),
+    Mistake(
+        "constraints that contradict each other",
+        MINE,
+        ("Sweep.constraints: AtLeast(key='knn', limit=2.0)", "nothing keeps this and AtMost(key='knn', limit=1.0)", "Change one"),
+        asked(constraints=(AtMost("knn", 1.0), AtLeast("knn", 2.0))),
+    ),
+    Mistake(
+        "a constraint without a key",
+        MINE,
+        ("AtMost.key = ''", "must name a key", "Name one that the space returns"),
+        lambda preset: asked(constraints=(AtMost("", 1.0),))(preset),
+    ),
+    Mistake(
+        "a monitor where all is fixed",
+        (*MINE, "--fix", "temperature=0.1"),
+        ("Sweep.monitor = 'knn'", "draws no free knobs, so an arm has one candidate and this has no effect", "Leave out monitor="),
+        asked(monitor="knn"),
+    ),
+    Mistake(
+        "a class of samplers",
+        MINE,
+        ("Sweep.sampler = <class 'sweeps.samplers.TPE'>", "must be a value, and is its class", "Make one, such as TPE()"),
+        asked(sampler=TPE),
+    ),
+    Mistake(
+        "a sampler that is none",
+        MINE,
+        ("Sweep.sampler = <function", "must make one of Optuna's samplers, and made None", "Make one, such as TPE()"),
+        asked(sampler=lambda seed: None),
+    ),
+    Mistake(
+        "a sampler that raises",
+        MINE,
+        ("Sweep.sampler: KeyError in broken_sampler, test_bad_input.py", "Mend that line"),
+        asked(sampler=broken_sampler),
+    ),
+    Mistake(
+        "a grid of too many",
+        MINE,
+        ("Sweep.sampler = Grid(): width alone has more than 10000 combinations", "Draw from fewer values"),
+        asked(lambda trial, seed, phase: sound(trial, trial.suggest_int("width", 1, 10**7), phase), sampler=Grid()),
     ),
     Mistake(
         "a confirmed grid",
@@ -421,8 +498,26 @@ MISTAKES = [
     Mistake(
         "nothing to minimize", MINE, ("Sweep.minimize = 'loss'", "matches none", "Name one of knn"), asked(maximize=None, minimize="loss")
     ),
+    Mistake(
+        "an objective without a key", MINE, ("Sweep.maximize = ('knn', '')", "must name a key", "Name one"), asked(maximize=("knn", ""))
+    ),
     Mistake("no objective", MINE, ("Sweep.maximize = None", "something must be judged", "Name a key"), asked(maximize=None)),
     Mistake("a headline of nothing", MINE, ("Sweep.headline = 'pgd'", "matches none", "Name one of knn"), asked(headline=("knn", "pgd"))),
+    Mistake(
+        "a headline named twice", MINE, ("Sweep.headline = ('knn', 'knn')", "names a key twice", "once"), asked(headline=("knn", "knn"))
+    ),
+    Mistake(
+        "confirmation on a seed twice",
+        MINE,
+        ("Confirm.seeds = (1, 1)", "must name each seed once", "Drop the repeated seed"),
+        lambda preset: asked(confirm=Confirm(seeds=(1, 1)))(preset),
+    ),
+    Mistake(
+        "confirmation on a negative seed",
+        MINE,
+        ("Confirm.seeds = (-1,)", "must be 0 or above", "Use non-negative seeds"),
+        lambda preset: asked(confirm=Confirm(seeds=(-1,)))(preset),
+    ),
     Mistake(
         "confirmation on seeds of the search",
         MINE,

@@ -112,7 +112,7 @@ FAILING = {
         "division by zero. Mend that line.",
     ),
     "across without parameters": (sound, {"across": lambda: {}}, "TypeError in <lambda>", "It is called as across(runs)."),
-    "trials of nothing": (sound, {"trials": 3}, "Sweep.trials = 3: the space draws no knobs", "Leave out trials."),
+    "trials of nothing": (sound, {"trials": 3}, "Sweep.trials = 3: the space draws no knobs", "Leave out trials="),
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from contrast import UserError
-from sweeps import GP, NSGA2, QMC, TPE, Grid, Random, Sweep
+from sweeps import GP, NSGA2, QMC, TPE, AtMost, Confirm, Grid, Random, Sweep
 from sweeps.forecast import forecast
 from sweeps.grid import combinations
 from sweeps.launch_checks import searches
@@ -113,11 +113,37 @@ def test_a_continuous_knob_has_no_grid():
     assert not searches(grid(continuous, fixed={"x": 0.5}))
 
 
-@pytest.mark.parametrize("field", [{"trials": 3}, {"points": ({"x": 0.1},)}, {"pilot": 2}, {"arms": {"a": ("b",)}, "baseline": "b"}])
+@pytest.mark.parametrize(
+    "field",
+    [{"trials": 3}, {"points": ({"x": 0.1},)}, {"pilot": 2}, {"sampler_seed": 1}, {"open": 1}, {"arms": {"a": ("b",)}, "baseline": "b"}],
+)
 def test_what_has_no_effect_on_a_grid_is_refused(field):
     (name, *_) = reversed(field)
     with pytest.raises(UserError, match=rf"^Sweep\.{name} = .*has no effect with sampler=Grid\(\).*Leave out {name}="):
         grid(**field)
+
+
+def test_a_grid_has_a_most():
+    def wide(trial, seed, phase):
+        return {"score": Score(Train(0.1 * trial.suggest_int("i", 0, 99), seed, trial.suggest_int("epochs", 1, 101)))}
+
+    assert len(combinations(grid(wide, fixed={"epochs": 3}), {}, "confirm")) == 100
+    with pytest.raises(UserError, match=r"^Sweep.sampler = Grid\(\): the knobs have more than 10000 combinations\. Draw from fewer"):
+        searches(grid(wide))
+
+
+IDLE = {
+    "trials": 2, "pilot": 2, "monitor": "score", "confirm": Confirm(1, (7,)), "open": 1, "sampler": TPE(), "sampler_seed": 1,
+    "points": ({"x": 0.5},), "constraints": (AtMost("score", 1.0),), "warm_start": "other",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_what_has_no_effect_where_every_knob_is_fixed_is_refused(name):
+    sweep = searched(trials=1, open=None, seeds=(0, 1), fixed={"x": 0.5, "bias": 0.1})
+    assert not searches(sweep)
+    with pytest.raises(UserError, match=rf"^Sweep\.{name} = .*draws no free knobs, so .* has no effect\. Leave out {name}="):
+        searches(replace(sweep, **{name: IDLE[name]}))
 
 
 def open_space(trial, seed, phase, method="a"):
@@ -151,7 +177,7 @@ def test_points_are_tried_first_and_completed_and_fixed_knobs_are_held(sampler):
 
 
 def test_with_every_knob_fixed_nothing_is_searched():
-    assert not searches(searched(trials=1, fixed={"x": 0.5, "bias": 0.1}))
+    assert not searches(searched(trials=1, open=None, fixed={"x": 0.5, "bias": 0.1}))
     with pytest.raises(UserError, match=r"Sweep\.trials = 6: the space draws no free knobs"):
         searches(searched(fixed={"x": 0.5, "bias": 0.1}))
 
@@ -161,8 +187,8 @@ def test_with_every_knob_fixed_nothing_is_searched():
     [
         ({"points": ({"temperatur": 0.1},)}, "Sweep.points: temperatur = 0.1: the sweep 'searched' has no such knob. It has bias, x."),
         ({"fixed": {"temperatur": 0.1}}, "Sweep.fixed: temperatur = 0.1: the sweep 'searched' has no such knob. It has bias, x."),
-        ({"points": ({"x": 3.0},)}, "x = 3.0: the space does not offer this value"),
-        ({"fixed": {"x": "low"}}, "x = 'low': the space does not offer this value"),
+        ({"points": ({"x": 3.0},)}, "Sweep.points: x = 3.0: the space does not offer this value"),
+        ({"fixed": {"x": "low"}}, "Sweep.fixed: x = 'low': the space does not offer this value"),
     ],
 )
 def test_points_and_fixed_knobs_that_the_space_does_not_have_are_refused_at_launch(changes, message):
@@ -174,6 +200,16 @@ def test_points_and_fixed_knobs_that_the_space_does_not_have_are_refused_at_laun
 def test_a_point_that_contradicts_a_fixed_knob_is_refused():
     with pytest.raises(UserError, match=r"^Sweep\.points = .*is in fixed= with another value"):
         searched(points=({"x": 0.1},), fixed={"x": 0.2})
+
+
+def test_points_added_after_the_first_draw_are_refused_by_name_unless_they_are_yet_to_come():
+    with World() as world:
+        world.launch(searched(trials=2))
+        with pytest.raises(UserError, match=r"Sweep.points: x = 0.5: candidate 0 of sweep 'searched' has x = 0\.\d+. Give the sweep"):
+            world.population(searched(trials=2, points=({"x": 0.5},)))
+        done = world.population(searched(trials=2)).candidates
+        points = (*({"x": done[i].knobs["x"]} for i in range(2)), {"x": 0.5})
+        assert world.launch(searched(trials=3, points=points)).candidates[2].knobs["x"] == 0.5
 
 
 def test_knobs_fixed_later_than_the_first_draw_are_refused_by_name():
