@@ -80,7 +80,7 @@ def declared(shape):
         maximize="score",
         seeds=tuple(range(shape.seeds)),
         pilot=shape.pilot,
-        open=shape.open,
+        open=min(shape.open, shape.trials),
         monitor="score" if shape.prunes else None,
         pruner=PruneHalf() if shape.prunes else None,
         confirm=Confirm(1, tuple(range(50, 50 + shape.fresh))) if shape.fresh else None,
