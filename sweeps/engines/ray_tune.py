@@ -208,8 +208,11 @@ class UnitScheduler(schedulers.FIFOScheduler):
         signal = self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, result), Signal.STOP)
         return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> None:  # noqa: ANN401
-        """None in particular: Tune starts those that wait in order, where the parent would look at all trials at every event."""
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401
+        """Of the units that wait for a place the one handed out first; the parent looks at all trials that ever were, at every event."""
+        units = self.bridge.units
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING and trial.trial_id in units]
+        return min(waiting, key=lambda trial: units[trial.trial_id].number, default=None)
 
 
 def run(controller: Controller, place: Place) -> None:
