@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used, which spares every short command half a second
 from jaxtyping import Float
-from scipy import optimize, stats
 
 from contrast.component import UserError
 
@@ -123,7 +123,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Paired:
     mean, sd, n = estimate.mean, estimate.sd, estimate.n
     if sd is None:
         return Paired(mean, None, 1, None, None, None, None)
-    p = float(2 * stats.t.sf(abs(mean) / sd * math.sqrt(n), n - 1)) if sd else float(mean == 0)
+    p = float(2 * scipy.stats.t.sf(abs(mean) / sd * math.sqrt(n), n - 1)) if sd else float(mean == 0)
     return Paired(mean, estimate.half, n, p, mean / sd if sd else None, _sign_flip(difference), detectable(n) * sd)
 
 
@@ -152,14 +152,14 @@ def power(n: int, effect: float) -> float:
     tail); good to 1e-6.
     """
     nodes, weights = _legendre()
-    spread = np.sqrt(stats.chi2.ppf((1 + nodes) / 2, n - 1) / (n - 1))
+    spread = np.sqrt(scipy.stats.chi2.ppf((1 + nodes) / 2, n - 1) / (n - 1))
     shift, critical = effect * math.sqrt(n), _quantile(n) * spread
-    return float(weights @ (stats.norm.sf(critical - shift) + stats.norm.cdf(-critical - shift)) / 2)
+    return float(weights @ (scipy.stats.norm.sf(critical - shift) + scipy.stats.norm.cdf(-critical - shift)) / 2)
 
 
 def detectable(n: int) -> float:
     """The difference, in standard deviations of the differences, that `n` >= 2 seeds find with 80 % power."""
-    return float(optimize.brentq(lambda effect: power(n, effect) - POWER, 0.0, 100.0))
+    return float(scipy.optimize.brentq(lambda effect: power(n, effect) - POWER, 0.0, 100.0))
 
 
 def seeds_needed(effect: float, sd: float, most: int = 1000) -> int | None:
@@ -176,7 +176,7 @@ def _legendre() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantile(n: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1))
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:

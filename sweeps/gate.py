@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import kendalltau, norm
+import scipy
 
 from contrast.component import Component
 from contrast.stage import Stage
@@ -49,9 +49,9 @@ def gate(signal: Sequence[float], final: Sequence[float]) -> Gate:
     n = min(len(signal), MOST)
     if n < FEWEST:
         return Gate(n, math.nan, math.nan)
-    tau = float(kendalltau(signal[:n], final[:n]).statistic)
+    tau = float(scipy.stats.kendalltau(signal[:n], final[:n]).statistic)
     z = math.atanh(min(abs(tau), 1 - 1e-12))
-    return Gate(n, tau, math.tanh(z - float(norm.ppf(LEVEL)) * math.sqrt(0.437 / (n - 4))))
+    return Gate(n, tau, math.tanh(z - float(scipy.stats.norm.ppf(LEVEL)) * math.sqrt(0.437 / (n - 4))))
 
 
 def family(stage: Stage) -> tuple[str, Component | None]:

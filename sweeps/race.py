@@ -21,8 +21,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import optimize, special, stats
 
 from sweeps.candidate import Candidate
 from sweeps.event import number
@@ -180,12 +180,12 @@ def quantile(level: float, rivals: int, n: int, seeds: int, dof: int) -> float:
     """
     nodes, weights = np.polynomial.legendre.leggauss(64)
     shares, weights = (1 + nodes) / 2, weights / 2
-    best = special.ndtri(shares ** (1 / rivals)) / math.sqrt(seeds)
-    noise = np.sqrt(stats.chi2.ppf(shares, dof) / dof)
+    best = scipy.special.ndtri(shares ** (1 / rivals)) / math.sqrt(seeds)
+    noise = np.sqrt(scipy.stats.chi2.ppf(shares, dof) / dof)
     spread = math.sqrt(2 / n - 1 / seeds)
 
     def beyond(bound: float) -> float:
-        chances: Float[np.ndarray, "64 64"] = special.ndtr((best[:, None] - bound * math.sqrt(2 / n) * noise) / spread)
+        chances: Float[np.ndarray, "64 64"] = scipy.special.ndtr((best[:, None] - bound * math.sqrt(2 / n) * noise) / spread)
         return float(weights @ chances @ weights) - level
 
-    return float(optimize.brentq(beyond, -10.0, 1e4))
+    return float(scipy.optimize.brentq(beyond, -10.0, 1e4))

@@ -1,6 +1,7 @@
 """Imports point one way, and only the files that are meant to know a library know it. Read from the syntax trees."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,3 +100,9 @@ def test_shapes_are_checked_in_every_test_run():
         full_precision(torch.zeros(2, 3))
     with pytest.raises(TypeCheckError):
         NTXent(0.1)(torch.zeros(4, 2, 8), torch.zeros(5, dtype=torch.long))
+
+
+def test_the_command_line_starts_without_the_libraries_that_only_a_run_needs():
+    loaded = "import sys, sweeps.catalog, sweeps.launch; print(*sys.modules)"
+    started = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"ray", "mlflow", "sqlalchemy", "pandas", "sklearn", "scipy.stats"} & set(started.stdout.split())

@@ -15,10 +15,10 @@ from math import isfinite, nan, pi
 from typing import ClassVar, Literal
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
-from scipy.interpolate import RegularGridInterpolator
 
 from analysis.checks import require_above, require_classes, require_one_stage, require_samples
 from analysis.figures.landscape import landscape as draw
@@ -108,7 +108,7 @@ def loss_on_rings(
     angles = 2 * pi * np.arange(_ANGLES) / _ANGLES
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     inside = np.clip(radii[:, None, None] * ring, alphas[0], alphas[-1])  # rounding must not leave the grid
-    values: np.ndarray = RegularGridInterpolator((alphas, alphas), surface)(inside)
+    values: np.ndarray = scipy.interpolate.RegularGridInterpolator((alphas, alphas), surface)(inside)
     return values
 
 
