@@ -87,14 +87,25 @@ class Judge:
         self.population.race.judged()
 
     def give_up(self, candidate: Candidate, verdict: str, left: str, reason: str) -> None:
-        """The search wants nothing more of a candidate, which gets `verdict`; replicates that are not through get `left`."""
+        """The search wants nothing more of a candidate, which gets `verdict`; replicates that are not through get `left`.
+
+        So do those that happened to be through before, without their metrics: who was faster is not told. Pilots stay
+        complete when a later seed is the cause, since that began after them.
+        """
         candidate.reason = reason
-        for replicate in candidate.of_phase(self.population.phase):
+        mine, pilots, searching = candidate.of_phase(self.population.phase), self.population.first_seeds, self.population.phase == "search"
+        early = searching and all(r.seed in pilots for r in mine if r.state in (state.DIVERGED, state.FAILED))
+        for replicate in mine:
             self.graph.release((candidate.number, replicate.phase, replicate.seed))
             if replicate.state == state.OPEN:
                 self._look(replicate)
-            if replicate.state == state.OPEN:
+            chance = early or (searching and replicate.seed not in pilots)
+            if replicate.state == state.OPEN or (chance and replicate.state == state.COMPLETE):
                 replicate.state, replicate.reason = left, reason
+            if chance:
+                replicate.metrics = {}
+        if early and verdict != state.PRUNED:
+            candidate.intermediate = {}
         self._close(candidate, verdict)
         self.population.write(candidate)
 

@@ -40,7 +40,8 @@ class Standing:
     """A replicate as the store has it.
 
     `names`: of all its stages (`recipe.labels`). `begun`: those that have an attempt, what is needed first. `verdict`: one
-    of the states of a candidate, or "stopped"; `reason` in one line. `results`: by metric name, of stages that are done.
+    of the states of a candidate, or "stopped"; `reason` in one line. `results`: by metric name, of stages that are done;
+    none of a replicate that was stopped or pruned, where they depend on who was faster.
     """
 
     replicate: Replicate
@@ -68,16 +69,19 @@ def standing(candidate: Candidate, replicate: Replicate, graph: Graph) -> Standi
     lost = next((one.record for one in begun.values() if one.record is not None and one.record.outcome == "diverged"), None)
     if lost is not None:
         verdict, reason = state.DIVERGED, lost.reason
+    elif replicate.state == state.STOPPED:
+        verdict, reason = STOPPED, ""
+    elif candidate.state == state.PRUNED:
+        verdict, reason = state.PRUNED, candidate.reason
     elif done.issuperset(replicate.stages.values()):
         verdict, reason = state.COMPLETE, ""
     elif replicate.state == state.FAILED and replicate.reason:
         verdict, reason = state.FAILED, replicate.reason
-    elif candidate.state == state.PRUNED:
-        verdict, reason = state.PRUNED, candidate.reason
     else:
         verdict, reason = (STOPPED if candidate.state in (state.DIVERGED, state.FAILED) else state.OPEN), ""
     last_line = shortened(reason.strip().rpartition("\n")[2])
-    return Standing(replicate, labels(replicate.stages), begun, verdict, last_line, results(replicate.stages, begun))
+    told = {} if verdict in (STOPPED, state.PRUNED) else results(replicate.stages, begun)
+    return Standing(replicate, labels(replicate.stages), begun, verdict, last_line, told)
 
 
 def begun_stages(stages: Iterable[Stage], graph: Graph) -> dict[Stage, Begun]:

@@ -17,6 +17,7 @@ from contrast.component import UserError
 from sweeps import Confirm, Sweep
 from sweeps.fingerprint import fingerprint, monitored
 from sweeps.launch_checks import checker
+from sweeps.standing import standing
 from tests.world import WORK, Long, Score, Spread, Train, World, table
 
 pytestmark = pytest.mark.filterwarnings("ignore:BruteForceSampler is experimental")
@@ -264,8 +265,28 @@ def test_one_diverged_seed_makes_the_candidate_diverged(order):
             for c in one.candidates.values():
                 assert (c.state, c.values, c.n) == ("diverged", None, 0)
                 assert [r.state for r in c.replicates[:2]] == ["complete", "diverged"]
-                assert c.replicates[2].state in ("complete", "stopped")
+                assert (c.replicates[2].state, c.replicates[2].metrics) == ("stopped", {})
+                assert c.replicates[0].metrics
         assert population.finished_all
+
+
+def second_pilot_diverges(trial, seed, phase):
+    net = Train(trial.suggest_float("x", 0, 1), seed, kind="wild" if seed == 1 else "good")
+    return {"score": Score(net), "long": Long(net)}
+
+
+@FAST
+@given(turns, st.integers(1, 3), st.integers(0, 2))
+def test_what_is_told_of_a_candidate_whose_second_pilot_diverged_does_not_depend_on_who_was_faster(order, slots, lag):
+    sweep = searched(second_pilot_diverges, seeds=(0, 1, 2), pilot=3, monitor="score", pruner=optuna.pruners.NopPruner(), trials=2)
+    with World() as world:
+        population = world.drive(world.controller(sweep), order, slots, lag)
+        for one in (population, world.population(sweep)):
+            for c in one.candidates.values():
+                found = (c.state, c.intermediate, [(r.state, r.metrics) for r in c.replicates])
+                assert found == ("diverged", {}, [("stopped", {}), ("diverged", {}), ("stopped", {})])
+                begun = [standing(c, r, one.graph) for r in c.replicates]
+                assert [(at.verdict, at.results) for at in begun] == [("stopped", {}), ("diverged", {}), ("stopped", {})]
 
 
 def test_a_diverged_seed_of_the_confirmation_leaves_the_others_running(world):
