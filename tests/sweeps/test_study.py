@@ -4,6 +4,7 @@ Histories are generated, Optuna's own samplers and pruners answer; a study built
 """
 
 import json
+import logging
 from functools import cache
 
 import optuna
@@ -270,3 +271,26 @@ def test_a_sampler_that_cannot_be_meant_is_refused_by_field(make, message):
     with pytest.raises(UserError) as refused:
         make()
     assert str(refused.value).startswith(message)
+
+
+class Broken(optuna.pruners.BasePruner):
+    def prune(self, study, trial):
+        return {}[trial.number]
+
+
+def test_a_pruner_that_raises_is_told_by_its_line():
+    study = Study(searched(monitor="score", pruner=Broken()), {}, "search")
+    study.draw(0)
+    with pytest.raises(UserError, match=r"^Sweep\.pruner: KeyError in prune, test_study\.py:\d+: 0\. Mend that line\.$"):
+        study.should_prune(0, {50: 1.0}, range(0))
+
+
+def test_the_gaussian_process_says_nothing_where_its_search_is_over():
+    said = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    optuna_logger = logging.getLogger("optuna")
+    optuna_logger.addHandler(handler)
+    study_of([{"x": 0.1, "kind": "good"}] * 12, [complete(1.0)] * 12, sampler=GP(2)).draw(12)
+    optuna_logger.removeHandler(handler)
+    assert [one.getMessage() for one in said if one.levelno >= logging.WARNING] == []
