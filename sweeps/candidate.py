@@ -28,9 +28,7 @@ STOPPED = "stopped"  # a replicate that was given up because another seed of its
 class Replicate:
     """A candidate at one seed in one phase: stages by key, their fingerprints, and the metrics of those that are done.
 
-    `needs`: by the fingerprint of every stage in it, however deep, those of the stages that it needs at once. When one seed
-    diverges or fails, it depends on timing which others of the candidate are complete by then, which are stopped, and what
-    metrics these have; no draw, value or rank rests on that.
+    `needs`: by the fingerprint of every stage in it, however deep, those of the stages that it needs at once.
     """
 
     seed: int
