@@ -1,9 +1,10 @@
 """Runs of the command line that tests read.
 
 Those through Ray take most of a test session, and mostly wait for something. They begin with the session, as far as one of the
-chosen tests reads them, two at a time beside the tests in this process; a test waits for the one it reads.
+chosen tests reads them, two at a time beside the tests in this process; those that read them come last, and wait for them.
 """
 
+import json
 import os
 import random
 import secrets
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from tests.chaos.kill import Killed, after, strike, the_driver
 from tests.cluster import head
 from tests.driver import REPOSITORY, SMOKE, Driver, command
 
-RUNS = ("killed_run", "job_run", "cluster_run", "story_run")
+RUNS = ("nodes_run", "killed_run", "job_run", "cluster_run", "story_run")
 SCRIPTS = ("methods", "own_parts")
 LINES = 90  # an undisturbed run prints a few less before its tables
 Fresh = Callable[[str], Path]
@@ -62,6 +64,11 @@ def _runs_begin(request: pytest.FixtureRequest, _cache_of_the_session: None) -> 
     for name in RUNS:
         if name in read:
             request.getfixturevalue(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that read runs come last, in the order in which these begin."""
+    items.sort(key=lambda item: max((RUNS.index(name) + 1 for name in getattr(item, "fixturenames", ()) if name in RUNS), default=0))
 
 
 @pytest.fixture(scope="session")
@@ -154,3 +161,17 @@ def _on_cluster(roots: dict[str, Path], folder: Path, env: Mapping[str, str]) ->
 def story_run(beside: ThreadPoolExecutor, fresh_root: Fresh) -> "Future[terminal.Story]":
     """A run on a terminal that is left with Ctrl-C."""
     return beside.submit(terminal.tell, fresh_root("terminal"), dict(os.environ))
+
+
+@pytest.fixture(scope="session")
+def nodes_run(beside: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> "Future[dict[str, Any]]":
+    """What becomes of a sweep on two nodes of which one loses its units."""
+    root, env = tmp_path_factory.mktemp("nodes"), {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return beside.submit(_on_two_nodes, root, env)
+
+
+def _on_two_nodes(root: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    with Driver("-m", "tests.scripts.two_nodes", root, env=env) as run:
+        assert run.ended() == 0, run.text
+    found: dict[str, Any] = json.loads(next(line for line in run.lines if line.startswith("{")))
+    return found

@@ -1,11 +1,6 @@
 """On two nodes: one that loses its units is avoided, and two GPUs for a unit, which the other claims to have, are two processes."""
 
-import json
-import os
-
 import pytest
-
-from tests import driver
 
 pytestmark = [
     pytest.mark.ray,
@@ -15,12 +10,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def became(tmp_path_factory):
-    """What became of the sweep."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    with driver.Driver("-m", "tests.scripts.two_nodes", tmp_path_factory.mktemp("nodes"), env=env) as run:
-        assert run.ended() == 0, run.text
-    return json.loads(next(line for line in run.lines if line.startswith("{")))
+def became(nodes_run):
+    return nodes_run.result()
 
 
 def test_a_node_that_loses_three_units_in_a_row_gets_no_more(became):
