@@ -6,6 +6,7 @@ its main result, named by the key under which the space returned the measure (`p
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -40,7 +41,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Measure(Stage):
+class Measure(Stage, ABC):
     """`of` is the stage, or the tuple of stages, that is measured; first and positional.
 
     `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
@@ -56,9 +57,9 @@ class Measure(Stage):
         good = len(stages) > 0 and all(isinstance(stage, Stage) for stage in stages)
         require(good, self, "of", "must be a stage or a tuple of stages", "Pass what Pretrain(...) or Finetune(...) gave.")
 
+    @abstractmethod
     def measure(self, model: Any, workspace: Workspace) -> Metrics:  # noqa: ANN401 (a Model, or a tuple of them as `of` is)
         """Named numbers, the main one first; `model` is a `Model`, or a tuple of them when `of` is a tuple."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it measures")
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Measure once; no epochs."""

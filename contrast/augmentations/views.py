@@ -5,6 +5,7 @@ views do not depend on the batch it came in, on the device, or on the views of o
 share an operation and a seed share its draws: the only view of `CropFlip` is cut as the first of `SimCLRViews` is.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +16,17 @@ from contrast.component import Component
 
 
 @dataclass(frozen=True)
-class Views(Component):
+class Views(Component, ABC):
     """Maps pixels to views. Subclasses say how many (`count`) and make them (`__call__`)."""
 
     @property
+    @abstractmethod
     def count(self) -> int:
         """The number of views V of each sample."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how many views it gives")
 
+    @abstractmethod
     def __call__(self, pixels: Float[Tensor, "n c h w"], ids: Int[np.ndarray, " n"], seed: int, epoch: int) -> Float[Tensor, "n v c h w"]:
         """The V views in [0, 1] of pixels in [0, 1], on their device and without changing them.
 
         `ids` are the samples' ids (`Images.ids`); equal (seed, epoch, id) give equal views in any batch.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what its views are")

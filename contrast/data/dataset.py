@@ -5,6 +5,7 @@ hash among the images of its class. So every file layout and row order is one an
 the same for all seeds, and a smaller `per_class` is contained in a larger one.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -28,7 +29,7 @@ class Images(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Dataset(Component):
+class Dataset(Component, ABC):
     """Labelled images. Subclasses set the class variables (or give properties) and say in `load` where the images come from.
 
     `classes`: the class ids to keep, re-indexed 0.. in the listed order; None keeps all. `per_class`: at most this many
@@ -44,29 +45,29 @@ class Dataset(Component):
     fraction: float | None = None
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What stands for the content: two data sets of one name hold the same images; also the folder's name under the root."""
-        raise NotImplementedError(f"{type(self).__name__} has no name")
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images."""
-        raise NotImplementedError(f"{type(self).__name__} has no shape")
 
     @property
+    @abstractmethod
     def mean(self) -> tuple[float, ...]:
         """What a network subtracts from each channel of pixels in [0, 1]."""
-        raise NotImplementedError(f"{type(self).__name__} has no mean")
 
     @property
+    @abstractmethod
     def std(self) -> tuple[float, ...]:
         """What a network then divides each channel by."""
-        raise NotImplementedError(f"{type(self).__name__} has no std")
 
     @property
+    @abstractmethod
     def class_count(self) -> int:
         """The number of classes before selection."""
-        raise NotImplementedError(f"{type(self).__name__} has no class_count")
 
     def __post_init__(self) -> None:
         ids = self.classes if self.classes is not None else ()
@@ -101,13 +102,13 @@ class Dataset(Component):
         """The number of classes after selection."""
         return self.class_count if self.classes is None else len(self.classes)
 
+    @abstractmethod
     def load(self, root: Path | None) -> Images:
         """The selected images in id order, memory-mapped from the node's cache, which is built at the first call.
 
         `root` is the image folder (`--data` or CONTRAST_DATA). Raises `UserError` when the data cannot be found, are torn,
         lack a class, or differ from the pinned digest.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is read")
 
 
 def _checked(phase: Phase) -> Phase:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from analysis import KNN
+from analysis import KNN, Measure
 from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, SmallResNet
 from sweeps import Sweep
 from tests.driver import command, files
@@ -81,6 +81,15 @@ def searched(trial, seed, phase):
     return {"knn": knn(phase, loss=NTXent(trial.suggest_float("temperature", 0.1, 1.0)), seed=seed)}
 
 
+@dataclass(frozen=True)
+class Unwritten(Measure):
+    """Says not what it measures."""
+
+
+def unwritten(trial, seed, phase):
+    return {"knn": Unwritten(net(phase))}
+
+
 def dividing(runs):
     return {"ratio": 1 / 0}
 
@@ -105,6 +114,7 @@ FAILING = {
         "TypeError in sound",
         "unexpected keyword argument 'views'. It is called as space(trial, seed, phase, views=...).",
     ),
+    "a measure without its method": (unwritten, {}, "TypeError in unwritten, test_bad_scripts.py:", "abstract class Unwritten"),
     "an exception in across": (
         sound,
         {"across": dividing},
