@@ -145,7 +145,7 @@ def wrapped(text: str, width: int | float, size: float = FONT) -> str:
     """`text` in lines of at most `width` points, broken after a semicolon or, within a longer phrase, at spaces."""
     phrases = text.split("; ")
     closed = [f"{phrase};" for phrase in phrases[:-1]] + phrases[-1:]
-    return "\n".join(_filled([line for phrase in closed for line in _filled(phrase.split(), width, size)], width, size))
+    return "\n".join(filled([line for phrase in closed for line in filled(phrase.split(), width, size)], width, size))
 
 
 def short(text: str, width: int | float, size: float = FONT) -> str:
@@ -162,7 +162,8 @@ def width_of(text: str, size: float = FONT) -> float:
     return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
 
 
-def _filled(parts: list[str], width: int | float, size: float) -> list[str]:
+def filled(parts: list[str], width: int | float, size: float = FONT) -> list[str]:
+    """Lines of at most `width` points, each as many of the parts in order as fit; a part that is wider has a line of its own."""
     lines: list[str] = []
     for part in parts:
         if lines and width_of(f"{lines[-1]} {part}", size) <= width:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.palette import GREY, Look, looks, style
-from analysis.figures.panels import bottom_label, key, sheet, short
+from analysis.figures.panels import bottom_label, filled, key, sheet, short
 from contrast.component import UserError
 
 
@@ -21,8 +21,9 @@ class Axis:
 
     @property
     def label(self) -> str:
-        """With an arrow to the better end, for an axis 38 mm long."""
-        return f"{short(self.name, 72)} {'↑' if self.maximize else '↓'}"
+        """In lines of at most 25 mm, for an axis 38 mm long, with an arrow to the better end."""
+        lines = [short(line, 72) for line in filled(self.name.split(), 72)]
+        return "\n".join(lines) + (" ↑" if self.maximize else " ↓")
 
 
 @dataclass(frozen=True)

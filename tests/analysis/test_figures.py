@@ -6,7 +6,7 @@ picture, on no other text, and on no panel but its own. True means: lines are th
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -34,7 +34,15 @@ from contrast.component import UserError
 from contrast.stage import Stage
 
 METHODS = ("simclr", "supcon", "supce")
-ANY = Measure(Stage())
+
+
+@dataclass(frozen=True)
+class Some(Measure):
+    def measure(self, model, workspace):
+        return {"some": 0.0}
+
+
+ANY = Some(Stage())
 
 
 def family(make, methods=METHODS, panels=4, seeds=3):
@@ -356,6 +364,11 @@ def test_nobody_lies_on_the_good_side_of_the_stairs(maximize):
     assert stairs.get_drawstyle() == ("steps-pre" if maximize else "steps-post")
     full = [line for line in axes.lines if line.get_marker() == "o" and to_hex(line.get_markerfacecolor()) != "#ffffff"]
     assert len(full) == sum(one.front for one in given)
+
+
+@pytest.mark.parametrize("name", ["lower bound of pgd", "upper bound of flatness/*", "accuracy/* (%)"])
+def test_an_objectives_axis_says_which_key_it_is(name):
+    assert " ".join(Axis(name, True).label.split()) == f"{name} ↑"
 
 
 def test_a_front_of_nobody_or_of_one_objective_is_refused():
