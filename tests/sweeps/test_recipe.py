@@ -43,6 +43,9 @@ class FineTune(Stage):
 class Score(Measure):
     steps: int = 10
 
+    def measure(self, model, workspace):
+        return {"score": 0.0}
+
 
 NET = Train(0)
 TASKS = [FineTune(NET, (0, 1)), FineTune(NET, (2, 3))]
