@@ -1,7 +1,7 @@
 """Runs of the command line that tests read.
 
 Those through Ray take most of a test session, and mostly wait for something. They begin with the session, as far as one of the
-chosen tests reads them, two at a time beside the tests in this process; those that read them come last, and wait for them.
+chosen tests reads them, three at a time beside the tests in this process; those that read them come last, and wait for them.
 """
 
 import json
@@ -9,6 +9,8 @@ import os
 import random
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +26,7 @@ from tests.chaos.kill import Killed, after, strike, the_driver
 from tests.cluster import head
 from tests.driver import REPOSITORY, SMOKE, Driver, command
 
-RUNS = ("nodes_run", "killed_run", "job_run", "cluster_run", "story_run")
+RUNS = ("nodes_run", "killed_run", "job_run", "cluster_run", "story_run", "together_run")
 SCRIPTS = ("methods", "own_parts")
 LINES = 90  # an undisturbed run prints a few less before its tables
 Fresh = Callable[[str], Path]
@@ -74,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def beside() -> Iterator[ThreadPoolExecutor]:
     """Where runs run; what still runs at the end of the session is ended."""
-    pool = ThreadPoolExecutor(2)
+    pool = ThreadPoolExecutor(3)
     yield pool
     pool.shutdown(wait=False, cancel_futures=True)
     driver.end_all()
@@ -175,3 +177,20 @@ def _on_two_nodes(root: Path, env: Mapping[str, str]) -> dict[str, Any]:
         assert run.ended() == 0, run.text
     found: dict[str, Any] = json.loads(next(line for line in run.lines if line.startswith("{")))
     return found
+
+
+@pytest.fixture(scope="session")
+def together_run(beside: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> "Future[Path]":
+    """The folder of what three processes of `tests/contrast/test_distributed.py` compute together."""
+    return beside.submit(_together, tmp_path_factory.mktemp("together"))
+
+
+def _together(folder: Path, size: int = 3) -> Path:
+    argv = [sys.executable, "-m", "tests.contrast.test_distributed"]
+    with ExitStack() as ending:
+        running = [subprocess.Popen([*argv, str(rank), str(folder)], cwd=REPOSITORY) for rank in range(size)]
+        for one in running:
+            ending.callback(one.wait)
+            ending.callback(one.kill)
+        assert [one.wait(driver.PATIENCE) for one in running] == [0] * size
+    return folder

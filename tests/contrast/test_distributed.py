@@ -4,7 +4,6 @@ Three are started once for this file, over gloo on the CPU, and compute all case
 hide behind rounding. How weights go on from there is in `tests/sweeps/test_processes.py`.
 """
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +41,6 @@ from contrast.distributed import Processes
 from contrast.loop import Place, Step
 from contrast.model import Net
 from contrast.pretrain import initial_net
-from tests.driver import REPOSITORY
 
 SIMCLR = Pretrain(
     data=Digits(per_class=3),
@@ -110,18 +108,9 @@ def compute_all(rank, folder):
 
 
 @pytest.fixture(scope="module")
-def computed(tmp_path_factory):
+def computed(together_run):
     """The folder of what the processes computed."""
-    folder = tmp_path_factory.mktemp("together")
-    argv = [sys.executable, "-m", "tests.contrast.test_distributed"]
-    running = [subprocess.Popen([*argv, str(rank), str(folder)], cwd=REPOSITORY) for rank in range(SIZE)]
-    try:
-        assert [one.wait(200) for one in running] == [0] * SIZE
-    finally:
-        for one in running:
-            one.kill()
-            one.wait()
-    return folder
+    return together_run.result()
 
 
 @pytest.mark.parametrize("count", COUNTS)
