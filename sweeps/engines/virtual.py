@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.stage import Metrics, Stage
 from sweeps.controller import Controller, Signal, WorkUnit
@@ -203,7 +204,7 @@ def _work(unit: WorkUnit, nature: Nature, store: Imagined) -> Work:
                 return
         yield Message("committed", index)
         record = store.held(stage, identity)
-        if record is None or record.outcome == "diverged":
+        if record is None or (record.outcome == "diverged" and not isinstance(stage, Measure)):
             return
 
 

@@ -92,8 +92,8 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
                 return
         yield Message("committed", index)
         record = store.held(stage, identity)
-        if record is None or record.outcome == "diverged":
-            return  # nothing can be measured of it
+        if record is None or (record.outcome == "diverged" and not isinstance(stage, Measure)):
+            return  # nothing can be measured of it; what follows a measure is another one of the same stage
 
 
 def _run(

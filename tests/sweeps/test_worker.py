@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contrast.component import UserError
-from contrast.stage import Memory
+from contrast.stage import Diverged, Memory
 from sweeps import Sweep
 from sweeps.engines import inline
 from sweeps.engines.worker import Place, cap_threads, execute, made_by
@@ -82,6 +82,14 @@ def test_a_unit_ends_where_its_stage_diverges_or_fails(world):
     assert failed.text.strip().endswith("KeyError: 'spoon'")
     *_, failed = execute(unit_of(world, Train(0.5, 0, kind="mistaken")), world.place, Memory())
     assert (failed.cause, failed.text) == ("refused", "x: is wrong. Mend it.")
+
+
+def test_of_two_measures_the_second_is_taken_when_the_first_diverges(world):
+    space = {name: Score(Train(0.5, 0, 2), bias) for name, bias in (("a", 0.0), ("b", 1.0))}
+    unit = world.controller(Sweep("two", lambda trial, seed, phase: space), searching=False).next()
+    TROUBLE["Score", 0, 0] = [Diverged("no number")]
+    *_, first, began, second = told(execute(unit, world.place, Memory()))
+    assert (first, began, second) == (("committed", 1, 0), ("began", 2, 0), ("committed", 2, 0))
 
 
 def test_what_a_stage_prints_and_raises_is_in_its_log_and_not_on_the_terminal(world, capsys):
