@@ -1,12 +1,13 @@
 """Digits: scikit-learn's 1,797 grey images of handwritten digits, 8 x 8; part of the installation, so nothing to download."""
 
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from contrast.component import UserError
 from contrast.data.content import content_order, hashes
 from contrast.data.dataset import Dataset, Images
 from contrast.data.select import select
@@ -32,16 +33,17 @@ class Digits(Dataset):
 
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
-    archive = Path(str(files("sklearn.datasets.data") / "digits.csv.gz"))
-    return Found((archive,), lambda: _read(split))
+    package = find_spec("sklearn")  # to import it takes longer than most trainings on its digits
+    if package is None or package.origin is None:
+        raise UserError("Digits: scikit-learn, whose digits these are, is not installed. Install it: pip install scikit-learn")
+    archive = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    return Found((archive,), lambda: _read(archive, split))
 
 
-def _read(split: Split) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits
-
-    grey, labels = load_digits(return_X_y=True)
-    pixels = np.rint(grey.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    labels = labels.astype(np.int64)
+def _read(archive: Path, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.loadtxt(archive, delimiter=",")
+    pixels = np.rint(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    labels = rows[:, -1].astype(np.int64)
     order = content_order(labels, hashes(pixels))
     counts = np.bincount(labels)
     rank = np.concatenate([np.arange(count) for count in counts])
