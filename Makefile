@@ -4,6 +4,8 @@ ROOT ?= runs
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# Where it is set, each of the many processes would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: sweep test lint ui chaos bench-pretrain bench-replication bench-controller
 
