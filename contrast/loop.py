@@ -7,6 +7,7 @@ its optimiser remembers of each weight; no generator has to be saved.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +32,26 @@ class Place:
     seed: int
     epoch: int
     step: int
+
+
+@runtime_checkable
+class TrainingStep(Protocol):
+    """What one step computes, and where."""
+
+    @property
+    def device(self) -> torch.device:
+        """That of the network."""
+
+    @property
+    def processes(self) -> Processes:
+        """Those that take the step together."""
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """The penalty that is added to the loss."""
+
+    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
+        """The loss of one batch and the penalty of this process' part of it: of `Step`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,7 @@ def _one_number(part: Component, value: object) -> Tensor:
 def train_epoch(
     net: Net,
     images: Images,
-    step: Step,
+    step: TrainingStep,
     optimizer: torch.optim.Optimizer,
     *,
     batch_size: int,

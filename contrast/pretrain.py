@@ -4,7 +4,6 @@ SimCLR, SupCon and SupCE are the same stage with different values: `SimCLRViews`
 or `CropFlip` with `CrossEntropy` and a `Classifier`. What is transferred is the encoder; the head stays with the stage.
 """
 
-import copy
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from contrast.encoders.encoder import Encoder
 from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.stage_heads import StageHeads
-from contrast.loop import Step, load_training_state, train_epoch, training_state
+from contrast.loop import Step, train_epoch
 from contrast.losses.layerwise import Layerwise
 from contrast.losses.loss import Loss
 from contrast.losses.n_pairs import NPairs
@@ -32,6 +31,7 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Stage, Workspace
+from contrast.training import require_a_batch, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +59,7 @@ class Pretrain(Stage):
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 2, self, "batch_size", "must be at least 2", "Contrast needs a second image.")
-        require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
-        least = self.schedule.fewest_epochs
-        require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
-        require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
-        require(self.precision in ("fp32", "bf16"), self, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' when in doubt.")
+        require_training(self)
         fewest, most = self.loss.fewest_views, self.loss.most_views
         fits = fewest <= self.views.count and (most is None or self.views.count <= most)
         wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
@@ -101,14 +96,7 @@ class Pretrain(Stage):
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """The batch must not be larger than the data."""
-        available = size(self.data)
-        require(
-            self.batch_size <= available,
-            self,
-            "batch_size",
-            f"is larger than the data ({available} images)",
-            "Lower batch_size or use more images.",
-        )
+        require_a_batch(self, size)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
@@ -117,30 +105,24 @@ class Pretrain(Stage):
         net = net.to(workspace.device).to(memory_format=torch.channels_last)
         workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
-        done, state = workspace.restore()
-        if done:
-            load_training_state(net, optimizer, state)
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
         step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes)
-        metrics: Metrics = workspace.last_metrics()
-        for epoch in range(done + 1, self.epochs + 1):
-            lr = partial(self.schedule.within, self.optimizer.lr, epoch, self.epochs)
-            metrics = train_epoch(
-                net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=epoch, batching=self.batches
+
+        def epoch(number: int) -> Metrics:
+            lr = partial(self.schedule.within, self.optimizer.lr, number, self.epochs)
+            return train_epoch(
+                net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=number, batching=self.batches
             )
-            if workspace.monitor is not None and (epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs):
-                metrics |= workspace.monitor(Model(self, workspace.so_far(), partial(copy.deepcopy, net), final=False))
-            workspace.save(epoch, metrics, training_state(net, optimizer))
-            yield metrics
-        workspace.keep_weights(net.state_dict())
+
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch)
         with torch.no_grad():
             width = net.eval()(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
         return {"loss": metrics["loss"], **self.loss.constants(width)}
 
     def model(self, workspace: Workspace) -> Model:
         """Encoder with its head: `net(x)` is the projection z, or the pretraining classes' logits."""
-        artefact = workspace.of(self)
-        return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+        artefact, build = workspace.of(self), partial(initial_net, self.data, self.encoder, self.head, self.seed)
+        return Model(self, artefact, partial(trained_net, build, artefact, workspace.device))
 
 
 def _require_layers(stage: Pretrain) -> None:
@@ -177,8 +159,8 @@ class Untrained(Stage):
 
     def model(self, workspace: Workspace) -> Model:
         """The encoder; its top is the identity."""
-        artefact = workspace.of(self)
-        return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+        artefact, build = workspace.of(self), partial(initial_net, self.data, self.encoder, None, self.seed)
+        return Model(self, artefact, partial(trained_net, build, artefact, workspace.device))
 
 
 def initial_net(data: Dataset, encoder: Encoder, head: Head | None, seed: int) -> Net:
@@ -188,7 +170,8 @@ def initial_net(data: Dataset, encoder: Encoder, head: Head | None, seed: int) -
     return (LayerwiseNet if isinstance(head, StageHeads) else Net)(data.mean, data.std, body, top)
 
 
-def _load(stage: Pretrain | Untrained, artefact: Artefact, device: torch.device) -> Net:
-    net = initial_net(stage.data, stage.encoder, stage.head if isinstance(stage, Pretrain) else None, stage.seed)
+def trained_net(build: Callable[[], Net], artefact: Artefact, device: torch.device) -> Net:
+    """The network that `build` gives, with the weights that its stage left."""
+    net = build()
     net.load_state_dict(artefact.weights())
     return net.to(device).to(memory_format=torch.channels_last)

@@ -1,0 +1,83 @@
+"""What pretraining stages share, whatever they train: rules of their common fields, and epochs that are saved, watched and resumed."""
+
+import copy
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.loop import load_training_state, training_state
+from contrast.model import Model, Net
+from contrast.optim.schedule import Schedule
+from contrast.stage import Metrics, Stage, Workspace
+
+
+@runtime_checkable
+class Training(Protocol):
+    """The fields that every pretraining has."""
+
+    @property
+    def data(self) -> Dataset:
+        """The images."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs."""
+
+    @property
+    def seed(self) -> int:
+        """What all draws begin with."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate's."""
+
+    @property
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """That of the network's forward and backward pass."""
+
+
+def require_training(stage: Training) -> None:
+    """Raise `UserError` where one of the common fields is out of its range."""
+    require(stage.batch_size >= 2, stage, "batch_size", "must be at least 2", "Contrast needs a second image.")
+    require(stage.epochs >= 1, stage, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
+    least = stage.schedule.fewest_epochs
+    require(stage.epochs >= least, stage, "schedule", f"takes {least} epochs or more, not {stage.epochs}", "Train longer or shorten it.")
+    require(stage.seed >= 0, stage, "seed", "must be 0 or above", "Give a non-negative integer.")
+    require(stage.precision in ("fp32", "bf16"), stage, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' when in doubt.")
+
+
+def require_a_batch(stage: Training, size: Callable[[Dataset], int]) -> None:
+    """Raise `UserError` where the batch is larger than the data."""
+    available = size(stage.data)
+    rule = f"is larger than the data ({available} images)"
+    require(stage.batch_size <= available, stage, "batch_size", rule, "Lower batch_size or use more images.")
+
+
+def train(
+    stage: Stage, workspace: Workspace, trained: nn.Module, net: Net, optimizer: torch.optim.Optimizer, epoch: Callable[[int], Metrics]
+) -> Generator[Metrics, None, Metrics]:
+    """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told; keep the weights of `net`.
+
+    All of `trained`, which may be more than `net`, is saved. The monitor reads a copy of `net` every twentieth of the epochs.
+    """
+    done, state = workspace.restore()
+    if done:
+        load_training_state(trained, optimizer, state)
+    metrics: Metrics = workspace.last_metrics()
+    for number in range(done + 1, stage.length + 1):
+        metrics = epoch(number)
+        if workspace.monitor is not None and (number % max(1, stage.length // 20) == 0 or number == stage.length):
+            metrics |= workspace.monitor(Model(stage, workspace.so_far(), partial(copy.deepcopy, net), final=False))
+        workspace.save(number, metrics, training_state(trained, optimizer))
+        yield metrics
+    workspace.keep_weights(net.state_dict())
+    return metrics
