@@ -48,6 +48,7 @@ from contrast.data import MultiDigits as MultiDigits
 from contrast.data import RandomBits as RandomBits
 from contrast.data import STL10Unlabeled as STL10Unlabeled
 from contrast.data import TwoSizes as TwoSizes
+from contrast.decoders import DeconvN as DeconvN
 from contrast.encoders import ConvN as ConvN
 from contrast.encoders import ResNet18 as ResNet18
 from contrast.encoders import ResNet34 as ResNet34
@@ -99,3 +100,4 @@ from contrast.pretrain import Untrained as Untrained
 from contrast.stage import Diverged as Diverged
 from contrast.stage import Stage as Stage
 from contrast.stage import Workspace as Workspace
+from contrast.vae import VAE as VAE

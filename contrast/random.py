@@ -37,6 +37,13 @@ def uniform(seed: int, purpose: str, ids: np.ndarray, draws: int, *, epoch: int 
     return uniforms
 
 
+def normal(seed: int, purpose: str, ids: np.ndarray, draws: int, *, epoch: int = 0, view: int = 0) -> np.ndarray:
+    """Float64 array [len(ids), draws] of independent standard normal numbers (Box and Muller); row i depends on `ids[i]` alone."""
+    uniforms = uniform(seed, purpose, ids, 2 * draws, epoch=epoch, view=view)
+    normals: np.ndarray = np.sqrt(-2 * np.log1p(-uniforms[:, :draws])) * np.cos(2 * np.pi * uniforms[:, draws:])
+    return normals
+
+
 def permutation(seed: int, purpose: str, ids: np.ndarray, *, epoch: int = 0) -> np.ndarray:
     """Int64 positions [len(ids)] that visit the samples in a random order that depends on their ids, not on their places."""
     return np.argsort(uniform(seed, purpose, ids, 1, epoch=epoch)[:, 0], kind="stable")

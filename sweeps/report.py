@@ -13,7 +13,7 @@ from analysis.figures.slices import Judged, slices
 from analysis.measure import Drawn, Measure
 from analysis.report import Page, Picture, Section, render
 from analysis.table import Table
-from contrast.pretrain import Pretrain
+from contrast.pretraining import Pretraining
 from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate, Replicate
@@ -98,7 +98,7 @@ def _curves(population: Population) -> list[Curve]:
         for replicate in c.replicates:
             for job in population.closure(replicate):
                 losses = [metrics["loss"] for metrics in job.curve if "loss" in metrics]
-                if isinstance(job.stage, Pretrain) and losses:
+                if isinstance(job.stage, Pretraining) and losses:
                     epochs = tuple(float(e) for e in range(1, len(losses) + 1))
                     found[job.fingerprint] = Curve(label(population, c), replicate.seed, epochs, tuple(losses))
     return list(found.values())

@@ -25,7 +25,7 @@ from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.distributed import Processes
 from contrast.model import Model
-from contrast.pretrain import Pretrain
+from contrast.pretraining import Pretraining
 from contrast.signals import feature_std, rankme
 from contrast.stage import Diverged, Memory, Metrics, Stage, Workspace, extract
 from sweeps.attempts import computing
@@ -194,7 +194,7 @@ def _numbers(stage: Stage, results: object) -> Metrics:
 class Monitor:
     """What watches a pretraining, called on the network in training.
 
-    What stands under `name` is the main result of the measure. Of a `Pretrain` it also gives `rankme` and `feature_std` of the encoder's
+    What stands under `name` is the main result of the measure. Of a pretraining it also gives `rankme` and `feature_std` of the encoder's
     features, in eval mode, of a fixed probe: up to 1,024 of its training images, evenly spread in id order, without labels.
     """
 
@@ -205,7 +205,7 @@ class Monitor:
     def __call__(self, model: Model) -> Metrics:
         """The numbers on `model`, a network in training."""
         metrics = {self.name: next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
-        if isinstance(model.stage, Pretrain):
+        if isinstance(model.stage, Pretraining):
             pixels = self.workspace.images(model.stage.data).pixels
             count = min(PROBE, len(pixels))
             features = extract(model.net, pixels[np.arange(count) * len(pixels) // count], self.workspace.device)

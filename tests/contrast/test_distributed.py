@@ -18,6 +18,7 @@ from torch import distributed, nn
 
 from contrast import (
     SGD,
+    VAE,
     BatchNormHead,
     Classifier,
     ContrastiveInputGradient,
@@ -41,6 +42,7 @@ from contrast.distributed import Processes
 from contrast.loop import Place, Step
 from contrast.model import Net
 from contrast.pretrain import initial_net
+from contrast.vae import backward, initial_vae, noise
 
 SIMCLR = Pretrain(
     data=Digits(per_class=3),
@@ -67,6 +69,7 @@ METHODS = {
     "layer-wise, penalty": replace(
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1)
     ),
+    "VAE": VAE(data=SIMCLR.data, encoder=SmallResNet(2), batch_size=20, epochs=1, seed=0, optimizer=SGD(lr=0.05), latent=3, beta=2.0),
 }
 SIZE, COUNTS = 3, (20, 2)  # parts of 6, 7 and 7 images; and of 0, 1 and 1
 
@@ -85,6 +88,8 @@ class Double(Net):
 def first_step(stage, count, processes):
     """Loss, penalty and gradients of the first `count` images, and the statistics after it."""
     images = stage.data.load(None)
+    if isinstance(stage, VAE):
+        return first_step_of_vae(stage, images, count, processes)
     net = Double(initial_net(stage.data, stage.encoder, stage.head, stage.seed))
     processes.synchronise(net)
     step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes)
@@ -95,6 +100,17 @@ def first_step(stage, count, processes):
     processes.sum_gradients(net.parameters())
     found = {f"gradient of {name}": p.grad for name, p in net.named_parameters()} | dict(net.named_buffers())
     found |= {"loss": loss.detach().view(1), "penalty": processes.summed(penalty.detach()).view(1)}
+    return {name: tensor.clone().contiguous() for name, tensor in found.items()}
+
+
+def first_step_of_vae(stage, images, count, processes):
+    """The same, with its second term in the penalty's place."""
+    net = initial_vae(stage).double()
+    processes.synchronise(net)
+    mine = np.arange(count)[processes.part(count)]
+    terms = backward(stage, net, torch.from_numpy(images.pixels[mine] / 255), noise(stage, images.ids[mine], 1).double(), count, processes)
+    found = {f"gradient of {name}": p.grad for name, p in net.named_parameters()} | dict(net.named_buffers())
+    found |= {"loss": (terms.reconstruction + stage.beta * terms.kl).view(1), "penalty": terms.kl.new_zeros(1)}
     return {name: tensor.clone().contiguous() for name, tensor in found.items()}
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from contrast.random import generator, key, permutation, uniform
+from contrast.random import generator, key, normal, permutation, uniform
 
 IDS = np.arange(50_000, dtype=np.int64)
 MASK = 2**64 - 1
@@ -35,6 +35,13 @@ def test_draws_equal_the_formula_in_plain_integers(seed, epoch, view, ids):
     got = uniform(seed, "crop", np.array(ids), 3, epoch=epoch, view=view)
     stream = key(seed, "crop", epoch, view)
     assert got.tolist() == [[scalar_uniform(stream, i, draw) for draw in range(3)] for i in ids]
+
+
+def test_normal_draws_are_standard_normal_and_independent():
+    numbers = normal(0, "latent", IDS, 2)
+    assert stats.kstest(numbers.ravel(), "norm").pvalue > 1e-6
+    assert abs(np.corrcoef(numbers.T)[0, 1]) < 5 / np.sqrt(len(IDS))
+    assert np.array_equal(normal(0, "latent", IDS[::-7], 2), numbers[::-7])
 
 
 def test_draws_are_uniform():
