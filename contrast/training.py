@@ -47,7 +47,7 @@ class Training(Protocol):
 
 def require_training(stage: Training) -> None:
     """Raise `UserError` where one of the common fields is out of its range."""
-    require(stage.batch_size >= 2, stage, "batch_size", "must be at least 2", "Contrast needs a second image.")
+    require(stage.batch_size >= 2, stage, "batch_size", "must be at least 2", "Contrast and batch normalisation need a second image.")
     require(stage.epochs >= 1, stage, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
     least = stage.schedule.fewest_epochs
     require(stage.epochs >= least, stage, "schedule", f"takes {least} epochs or more, not {stage.epochs}", "Train longer or shorten it.")

@@ -3,12 +3,11 @@
 What is transferred is the encoder's output, as from any pretraining; posterior and decoder stay with the stage.
 """
 
-import copy
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -25,13 +24,14 @@ from contrast.decoders.deconv_n import DeconvN
 from contrast.distributed import Processes
 from contrast.encoders.encoder import Encoder
 from contrast.heads.head import dense
-from contrast.loop import in_order, load_training_state, set_rate, training_state
-from contrast.model import Artefact, Model, Net
+from contrast.loop import in_order, set_rate
+from contrast.model import Model, Net
 from contrast.optim.linear_decay import LinearDecay
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
-from contrast.pretrain import initial_net
+from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Diverged, Metrics, Stage, Workspace
+from contrast.training import require_a_batch, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,9 @@ class VAE(Stage):
 
     The loss is the negative evidence lower bound in nats an image: Bernoulli cross-entropy of the pixels, as values in [0, 1],
     summed over channels and pixels, and `beta` (0 or above) times KL(q(z|x) || N(0, 1)) summed over the latent variables. One
-    z is drawn an image and epoch. `views` gives the one view that is encoded and reconstructed. The protocol has batches of
-    1,000, 10 epochs and Adam(1e-3); the encoder's initial weights are those of a `Pretrain` of the same encoder and seed.
+    z is drawn an image and epoch. `views` gives the one view that is encoded and reconstructed. `precision` is that of the
+    networks; the terms are always computed in float32. The protocol has batches of 1,000, 10 epochs and Adam(1e-3); the
+    encoder's initial weights are those of a `Pretrain` of the same encoder and seed.
     Results: `loss`, `reconstruction` and `kl` (without `beta`), means over the steps of the last epoch.
     """
 
@@ -56,14 +57,11 @@ class VAE(Stage):
     decoder: DeconvN = DeconvN()
     views: Views = Plain()
     schedule: Schedule = LinearDecay()
+    precision: Literal["fp32", "bf16"] = "fp32"
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 2, self, "batch_size", "must be at least 2", "Batch normalisation needs a second image; use 1000.")
-        require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use Untrained(...) for an encoder that is not trained.")
-        least = self.schedule.fewest_epochs
-        require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
-        require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
+        require_training(self)
         require(self.latent >= 1, self, "latent", "must be at least 1", "Use 64, as the protocol does.")
         finite = math.isfinite(self.beta) and self.beta >= 0
         require(finite, self, "beta", "must be finite and 0 or above", "1 is the evidence lower bound; larger values weigh the prior more.")
@@ -77,8 +75,7 @@ class VAE(Stage):
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """The batch must not be larger than the data, and the view must be as large as the image that the decoder makes."""
-        available, enough = size(self.data), f"is larger than the data ({size(self.data)} images)"
-        require(self.batch_size <= available, self, "batch_size", enough, "Lower batch_size or use more images.")
+        require_a_batch(self, size)
         shape = tuple(self.views(torch.zeros(1, *self.data.shape), np.zeros(1, np.int64), 0, 1).shape[2:])
         other = f"makes images of {shape}, and those of the data are {self.data.shape}"
         require(shape == self.data.shape, self, "views", other, "Use views that keep the size, such as Plain() or CropViews(1).")
@@ -89,23 +86,14 @@ class VAE(Stage):
         net = initial_vae(self).to(workspace.device).to(memory_format=torch.channels_last)
         workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
-        done, state = workspace.restore()
-        if done:
-            load_training_state(net, optimizer, state)
-        metrics: Metrics = workspace.last_metrics()
-        for epoch in range(done + 1, self.epochs + 1):
-            metrics = _train_epoch(self, net, images, optimizer, epoch, workspace)
-            if workspace.monitor is not None and (epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs):
-                metrics |= workspace.monitor(Model(self, workspace.so_far(), partial(copy.deepcopy, net), final=False))
-            workspace.save(epoch, metrics, training_state(net, optimizer))
-            yield metrics
-        workspace.keep_weights(net.state_dict())
+        epoch = partial(_train_epoch, self, net, images, optimizer, workspace)
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch)
         return {name: metrics[name] for name in ("loss", "reconstruction", "kl")}
 
     def model(self, workspace: Workspace) -> Model:
         """Encoder, posterior and decoder: `net(x)` is the mean of q(z|x)."""
         artefact = workspace.of(self)
-        return Model(self, artefact, partial(_load, self, artefact, workspace.device))
+        return Model(self, artefact, partial(trained_net, partial(initial_vae, self), artefact, workspace.device))
 
 
 class Latent(nn.Module):
@@ -139,12 +127,18 @@ class Terms(NamedTuple):
     kl: Float[Tensor, " n"]
 
 
-def bound_terms(net: VAENet, x: Float[Tensor, "n c h w"], noise: Float[Tensor, "n z"]) -> Terms:
+def bound_terms(net: VAENet, x: Float[Tensor, "n c h w"], noise: Float[Tensor, "n z"], precision: torch.dtype = torch.float32) -> Terms:
     """Of pixels in [0, 1] and one standard normal draw a latent variable: z = mean + noise * deviation."""
-    mean, log_variance = net.top.moments(net.features(x))
-    logits = net.top.decoder(mean + noise * (0.5 * log_variance).exp())
+    with torch.autocast(x.device.type, precision, enabled=precision is not torch.float32):
+        mean, log_variance = net.top.moments(net.features(x))
+        mean, log_variance = _full_precision(mean), _full_precision(log_variance)
+        logits = _full_precision(net.top.decoder(mean + noise * (0.5 * log_variance).exp()))
     entropies = binary_cross_entropy_with_logits(logits, x, reduction="none")
     return Terms(entropies.flatten(1).sum(1), kl_from_standard_normal(mean, log_variance))
+
+
+def _full_precision(x: Tensor) -> Tensor:
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def kl_from_standard_normal(mean: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"]) -> Float[Tensor, " n"]:
@@ -167,16 +161,14 @@ def noise(stage: VAE, ids: np.ndarray, epoch: int) -> Float[Tensor, "n z"]:
 
 def backward(stage: VAE, net: VAENet, x: Tensor, drawn: Tensor, count: int, processes: Processes) -> Terms:
     """Gradients of the loss of a batch of `count` images, of which `x` are this process'; gives the terms' means over the batch."""
-    reconstruction, kl = bound_terms(net, x, drawn)
+    reconstruction, kl = bound_terms(net, x, drawn, torch.bfloat16 if stage.precision == "bf16" else torch.float32)
     ((reconstruction + stage.beta * kl).sum() / count).backward()
     processes.sum_gradients(net.parameters())
     means = processes.summed(torch.stack([reconstruction.detach().sum(), kl.detach().sum()]) / count)
     return Terms(means[0], means[1])
 
 
-def _train_epoch(
-    stage: VAE, net: VAENet, images: Images, optimizer: torch.optim.Optimizer, epoch: int, workspace: Workspace
-) -> dict[str, float]:
+def _train_epoch(stage: VAE, net: VAENet, images: Images, optimizer: torch.optim.Optimizer, workspace: Workspace, epoch: int) -> Metrics:
     """One epoch in an order drawn for (seed, epoch). Raises `Diverged` at the first non-finite loss."""
     net.train()
     batches = in_order(images.ids, stage.batch_size, stage.seed, epoch)
@@ -197,9 +189,3 @@ def _train_epoch(
         steps.append((loss, reconstruction, kl))
     means = np.mean(steps, axis=0).tolist()
     return {**dict(zip(("loss", "reconstruction", "kl"), means, strict=True)), "lr": lr}
-
-
-def _load(stage: VAE, artefact: Artefact, device: torch.device) -> Net:
-    net = initial_vae(stage)
-    net.load_state_dict(artefact.weights())
-    return net.to(device).to(memory_format=torch.channels_last)

@@ -45,6 +45,7 @@ from tests.bench import Bench, assert_same, curve
 
 DATA = Digits(per_class=9)
 PLAIN = VAE(data=DATA, encoder=SmallResNet(2), batch_size=40, epochs=3, seed=0, optimizer=Adam(lr=1e-3), latent=5)
+HALF = replace(PLAIN, precision="bf16")
 
 
 @pytest.fixture
@@ -94,18 +95,18 @@ def test_the_bound_lies_below_the_log_likelihood_by_the_divergence_from_the_true
     """One latent variable: the bound's expectation, the likelihood and the posterior are sums over fine grids."""
     stage = replace(PLAIN, latent=1, epochs=2)
     bench.run(stage)
-    net, x, nodes = bench.net(stage).double(), binary(4), torch.linspace(-9, 9, 1001, dtype=torch.float64)
-    grid = torch.linspace(-12, 12, 4001, dtype=torch.float64)
+    net, x, nodes = bench.net(stage).double(), binary(3), torch.linspace(-9, 9, 501, dtype=torch.float64)
+    grid = torch.linspace(-12, 12, 2001, dtype=torch.float64)
     prior = Normal(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
     with torch.no_grad():
         terms = bound_terms(net, x.repeat_interleave(len(nodes), 0), nodes.repeat(len(x))[:, None])
-        bound = -((terms.reconstruction + terms.kl).view(len(x), -1) * prior.log_prob(nodes).exp()).sum(1) * (18 / 1000)
+        bound = -((terms.reconstruction + terms.kl).view(len(x), -1) * prior.log_prob(nodes).exp()).sum(1) * (18 / 500)
         mean, log_variance = net.top.moments(net.features(x))
         logits = net.top.decoder(grid[:, None])
         joint = torch.stack([Independent(Bernoulli(logits=logits), 3).log_prob(image) for image in x]) + prior.log_prob(grid)
-        log_likelihood = (joint.exp().sum(1) * (24 / 4000)).log()
+        log_likelihood = (joint.exp().sum(1) * (24 / 2000)).log()
         log_q = Normal(mean, (log_variance / 2).exp()).log_prob(grid)
-        gap = (log_q.exp() * (log_q - joint + log_likelihood[:, None])).sum(1) * (24 / 4000)
+        gap = (log_q.exp() * (log_q - joint + log_likelihood[:, None])).sum(1) * (24 / 2000)
     assert (bound < log_likelihood).all()
     assert (gap > 1e-3).all()
     torch.testing.assert_close(bound + gap, log_likelihood, rtol=0, atol=1e-4)
@@ -124,7 +125,9 @@ def test_the_bits_are_reconstructed_as_pixels_are():
         assert bound_terms(net, x, noise(stage, np.arange(2), 1)).reconstruction.tolist() == pytest.approx([4 * 64 * np.log(2)] * 2)
 
 
-@pytest.mark.parametrize("stage", [PLAIN, replace(PLAIN, encoder=ConvN(), views=CropViews(1), schedule=Cosine())], ids=["plain", "crops"])
+@pytest.mark.parametrize(
+    "stage", [PLAIN, replace(PLAIN, encoder=ConvN(), views=CropViews(1), schedule=Cosine()), HALF], ids=["plain", "crops", "bf16"]
+)
 def test_it_goes_on_to_the_last_bit_after_any_epoch(bench, stage):
     whole = bench.run(stage)
     assert_same(bench.run(stage, [1] * stage.epochs), whole)
@@ -132,6 +135,13 @@ def test_it_goes_on_to_the_last_bit_after_any_epoch(bench, stage):
     assert losses[-1] < losses[0]
     assert whole.results == {name: curve(whole)[-1][name] for name in ("loss", "reconstruction", "kl")}
     assert whole.results["loss"] == pytest.approx(whole.results["reconstruction"] + whole.results["kl"])
+
+
+def test_half_precision_trains_another_network_and_keeps_full_weights(bench):
+    half, full = bench.run(HALF), bench.run(PLAIN)
+    assert {weight.dtype for weight in half.weights().values() if weight.is_floating_point()} == {torch.float32}
+    assert half.results != full.results
+    assert half.results["loss"] == pytest.approx(full.results["loss"], rel=0.05)
 
 
 def test_the_draws_of_an_image_follow_from_seed_epoch_and_id():
@@ -204,6 +214,7 @@ REFUSED = {
     "beta without end": (lambda: replace(PLAIN, beta=float("inf")), r"VAE\.beta"),
     "a batch of one": (lambda: replace(PLAIN, batch_size=1), r"VAE\.batch_size"),
     "no epochs": (lambda: replace(PLAIN, epochs=0), r"VAE\.epochs"),
+    "precision": (lambda: replace(PLAIN, precision="fp16"), r"VAE\.precision"),
     "seed": (lambda: replace(PLAIN, seed=-1), r"VAE\.seed"),
     "shorter than its warm-up": (lambda: replace(PLAIN, schedule=Warmup(Cosine(), epochs=3)), r"VAE\.schedule"),
     "images too large to mirror": (lambda: replace(PLAIN, data=STL10()), r"VAE\.decoder: DeconvN\(n=1\) .* not 96 x 96"),
