@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from contrast import random
 from contrast.augmentations.views import Views
 from contrast.batches.batches import Batches
+from contrast.chunks import Split, embedded, squares
 from contrast.component import Component, UserError
 from contrast.data.dataset import Images
 from contrast.distributed import Processes
@@ -50,6 +51,9 @@ class TrainingStep(Protocol):
     def penalty(self) -> Penalty | None:
         """The penalty that is added to the loss."""
 
+    def rows(self, count: int) -> np.ndarray:
+        """Which of a batch of `count` this process is to be given."""
+
     def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it: of `Step`."""
 
@@ -58,7 +62,8 @@ class TrainingStep(Protocol):
 class Step:
     """What one step computes: views of a batch, the loss of the network's output, and an optional gradient penalty.
 
-    Of several `processes` each sees its part of the batch, and the outputs of all come together in the loss.
+    Of several `processes` each sees its part of the batch, and the outputs of all come together in the loss. With `chunk` the
+    batch is embedded in chunks of at most so many images, and only one of them is remembered at a time (`contrast/chunks.py`).
     """
 
     views: Views
@@ -67,25 +72,54 @@ class Step:
     precision: torch.dtype
     device: torch.device
     processes: Processes = Processes()
+    chunk: int | None = None
+
+    def rows(self, count: int) -> np.ndarray:
+        """Which of a batch of `count` this process is to be given."""
+        return Split(count, self.chunk, self.processes).rows
 
     def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it.
 
-        `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of the part.
+        `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of this process' `rows`.
         """
-        inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
-        n, v = inputs.shape[:2]
-        if self.penalty is not None:
-            inputs.requires_grad_(True)
-        flat = self.processes.shared(inputs).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
-            output = net(flat)
-        output = self.processes.gathered(full_precision(output.view(n, v, output.shape[1:].numel())), len(labels))
+        split = Split(len(labels), self.chunk, self.processes)
         drawn = self.loss.at_step(at.seed, at.epoch, at.step)
+        if len(split.chunks) > 1:
+            return self._in_chunks(net, pixels, labels, ids, at, split, drawn)
+        inputs = self._inputs(pixels, ids, at)
+        output = self.processes.gathered(self._outputs(net, self.processes.shared(inputs)), len(labels))
         loss = _one_number(drawn, drawn(output, labels))
         if self.penalty is None:
             return loss, loss.new_zeros(())
         return loss, _one_number(self.penalty, self.penalty(inputs, output, labels, drawn))
+
+    def _in_chunks(
+        self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place", split: Split, drawn: Loss
+    ) -> tuple[Tensor, Tensor]:
+        parts = list(zip(split.parts(pixels), np.split(ids, np.cumsum([len(rows) for rows in split.mine])[:-1]), strict=True))
+
+        def embed(i: int) -> tuple[Tensor, Tensor]:
+            inputs = self._inputs(*parts[i], at)
+            return inputs, self._outputs(net, inputs)
+
+        output = embedded(embed, net, split)
+        loss = _one_number(drawn, drawn(split.gathered(output), labels))
+        if self.penalty is None:
+            return loss, loss.new_zeros(())
+        penalty = self.penalty
+        return loss, squares(lambda whole: penalty.squares(whole, labels, drawn), output, embed, net, split)
+
+    def _inputs(self, pixels: Tensor, ids: np.ndarray, at: "Place") -> Tensor:
+        inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
+        return inputs if self.penalty is None else inputs.requires_grad_(True)
+
+    def _outputs(self, net: Net, inputs: Tensor) -> Tensor:
+        n, v = inputs.shape[:2]
+        flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
+            output = net(flat)
+        return full_precision(output.view(n, v, output.shape[1:].numel()))
 
 
 def _one_number(part: Component, value: object) -> Tensor:
@@ -124,7 +158,7 @@ def train_epoch(
     losses, penalties = [], []
     for i, rows in enumerate(batches):
         set_rate(optimizer, lr(i, len(batches)))
-        mine = rows[step.processes.part(len(rows))]
+        mine = rows[step.rows(len(rows))]
         pixels = torch.from_numpy(images.pixels[mine]).to(step.device, non_blocking=True)
         labels = torch.from_numpy(images.labels[rows]).to(step.device, non_blocking=True)
         loss, penalty = step(net, pixels, labels, images.ids[mine], Place(seed, epoch, i))

@@ -40,6 +40,10 @@ class Pretrain(Stage):
 
     `seed` decides initial weights, order and views; `batches` None takes the images in random order. A penalty of weight 0 is
     no penalty. `precision` is that of the network's forward and backward pass; losses are always computed in float32.
+    `chunk` (images, 2 or more) has a batch embedded so many images at a time, with the loss and the gradient of the whole batch;
+    memory for the backward pass is that of one chunk, time about a third more. Batch normalisation takes its statistics over a
+    chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
+    has, embeds it at once.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 
@@ -56,6 +60,7 @@ class Pretrain(Stage):
     penalty: Penalty | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     batches: Batches | None = None
+    chunk: int | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -73,6 +78,7 @@ class Pretrain(Stage):
             "CrossEntropy takes Classifier(), contrastive losses MLPHead().",
         )
         _require_layers(self)
+        _require_chunks(self)
         if self.batches is not None:
             self.batches.check(self.batch_size, self.data.num_classes)
         paired = isinstance(self.batches, ClassPairs) or self.views.count == 2 or not isinstance(self.loss, NPairs)
@@ -106,7 +112,7 @@ class Pretrain(Stage):
         workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes)
+        step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes, self.chunk)
 
         def epoch(number: int) -> Metrics:
             lr = partial(self.schedule.within, self.optimizer.lr, number, self.epochs)
@@ -137,6 +143,19 @@ def _require_layers(stage: Pretrain) -> None:
     for field, number in (("loss", layers), ("head", heads)):
         has = f"is for {number} stages, and {type(stage.encoder).__name__} has {stage.encoder.stages}"
         require(number == stage.encoder.stages, stage, field, has, cure)
+
+
+def _require_chunks(stage: Pretrain) -> None:
+    """A chunk has two images or more and a penalty that can be had in chunks; one that holds the batch is none."""
+    if stage.chunk is None:
+        return
+    require(stage.chunk >= 2, stage, "chunk", "must be at least 2 images", "Use None for the whole batch at once.")
+    if stage.penalty is not None:
+        name = type(stage.penalty).__name__
+        cure = "Give it of_squares and squares, or set chunk=None."
+        require(stage.penalty.of_squares, stage, "chunk", f"{name} does not say of which squared gradients it is the sum", cure)
+    if stage.chunk >= stage.batch_size:
+        object.__setattr__(stage, "chunk", None)
 
 
 @dataclass(frozen=True, kw_only=True)

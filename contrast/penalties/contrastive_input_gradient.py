@@ -1,13 +1,13 @@
 """Tikhonov regularisation of a contrastive loss, which belongs to the batch as a whole."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrast.losses.loss import Loss
-from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class ContrastiveInputGradient(Penalty):
 
     _: KW_ONLY
     scaling: Literal["per_view", "averaged"] | None = None
+    of_squares: ClassVar[bool] = True
 
     def accepts(self, loss: Loss) -> bool:
         """Contrastive losses."""
@@ -31,11 +32,11 @@ class ContrastiveInputGradient(Penalty):
         self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
     ) -> Float[Tensor, ""]:
         """The penalty of a batch, summed over images and views."""
+        return sum_of_squares(self, inputs, output, labels, loss)
+
+    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+        """The batch's mean loss."""
         refuse_unless_accepted(self, loss)
-        if self.weight == 0:
-            return output.new_zeros(())
-        summed = self.weight / 2 * squared_gradient_norm(loss(output, labels), inputs) / 2
         views = output.shape[0] * output.shape[1]
-        if self.scaling == "per_view":
-            return summed * views
-        return summed / views if self.scaling == "averaged" else summed
+        scale = {None: 1.0, "per_view": views, "averaged": 1 / views}[self.scaling]
+        return [(self.weight / 4 * scale, loss(output, labels))]

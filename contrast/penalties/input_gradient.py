@@ -1,6 +1,7 @@
 """Tikhonov regularisation of a classifier: the loss of an image should change little when its pixels do."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from contrast.losses.cross_entropy import CrossEntropy
 from contrast.losses.loss import Loss
 from contrast.losses.max_margin import MaxMargin
-from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class InputGradient(Penalty):
     Takes losses that classify every view by itself: `CrossEntropy` and `MaxMargin`.
     """
 
+    of_squares: ClassVar[bool] = True
+
     def accepts(self, loss: Loss) -> bool:
         """Losses of a classifier that are means over views."""
         return isinstance(loss, CrossEntropy | MaxMargin)
@@ -28,8 +31,10 @@ class InputGradient(Penalty):
         self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
     ) -> Float[Tensor, ""]:
         """The penalty of a batch, averaged over images and views."""
+        return sum_of_squares(self, inputs, output, labels, loss)
+
+    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+        """The sum of the losses of all views."""
         refuse_unless_accepted(self, loss)
-        if self.weight == 0:
-            return output.new_zeros(())
         views = output.shape[0] * output.shape[1]
-        return self.weight / 2 * squared_gradient_norm(loss(output, labels) * views, inputs) / views
+        return [(self.weight / 2 / views, loss(output, labels) * views)]

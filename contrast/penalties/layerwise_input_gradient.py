@@ -1,15 +1,15 @@
 """Tikhonov regularisation of a layer-wise contrastive loss: every layer's own loss shall change little with the pixels."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrast.component import require
 from contrast.losses.layerwise import Layerwise, weights
 from contrast.losses.loss import Loss
-from contrast.penalties.penalty import Penalty, refuse_unless_accepted, squared_gradient_norm
+from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class LayerwiseInputGradient(Penalty):
     """
 
     decay: float = 0.1
+    of_squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,9 +35,11 @@ class LayerwiseInputGradient(Penalty):
         self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
     ) -> Float[Tensor, ""]:
         """The penalty of a batch, summed over images, views and layers."""
+        return sum_of_squares(self, inputs, output, labels, loss)
+
+    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+        """The losses of the layers, without those of weight 0."""
         refuse_unless_accepted(self, loss)
-        if self.weight == 0 or not isinstance(loss, Layerwise):
-            return output.new_zeros(())
-        betas = [self.weight / 2 * w for w in weights(loss.layers, self.decay)]
-        parts = zip(betas, loss.parts(output, labels), strict=True)
-        return torch.stack([beta * squared_gradient_norm(part, inputs) / 2 for beta, part in parts if beta]).sum()
+        parts = loss.parts(output, labels) if isinstance(loss, Layerwise) else []
+        betas = weights(len(parts), self.decay)
+        return [(self.weight / 4 * beta, part) for beta, part in zip(betas, parts, strict=True) if beta]

@@ -6,7 +6,9 @@ kept. Images are in [0, 1] before normalisation, so that a weight means the same
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -15,12 +17,18 @@ from torch import Tensor
 from contrast.component import Component, UserError, require
 from contrast.losses.loss import Loss
 
+Squared = tuple[float, Tensor]  # a coefficient, and the number whose gradient at the pixels is squared
+
 
 @dataclass(frozen=True)
 class Penalty(Component, ABC):
-    """`weight` >= 0 multiplies the penalty; at 0 it is zero and costs nothing. First and positional."""
+    """`weight` >= 0 multiplies the penalty; at 0 it is zero and costs nothing. First and positional.
+
+    `of_squares`: whether it is a sum of squared gradients that `squares` tells, as training in chunks wants it.
+    """
 
     weight: float
+    of_squares: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(0 <= self.weight < math.inf, self, "weight", "must be 0 or above and finite", "Usual values are 0.1 to 10.")
@@ -37,6 +45,24 @@ class Penalty(Component, ABC):
 
         Raises `UserError` for a loss that it does not accept.
         """
+
+    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> Sequence[Squared]:
+        """The (c_k, t_k) of a penalty that is sum_k c_k |d t_k / d inputs|^2 and says so (`of_squares`).
+
+        Raises `UserError` for a loss that it does not accept.
+        """
+        raise UserError(f"{self!r} is not known as a sum of squared gradients. Declare of_squares and squares, or train without chunks.")
+
+
+def sum_of_squares(
+    penalty: Penalty, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+) -> Float[Tensor, ""]:
+    """A `penalty` that is the sum of its `squares`."""
+    refuse_unless_accepted(penalty, loss)
+    if penalty.weight == 0:
+        return output.new_zeros(())
+    parts = penalty.squares(output, labels, loss)
+    return torch.stack([coefficient * squared_gradient_norm(total, inputs) for coefficient, total in parts]).sum()
 
 
 def squared_gradient_norm(total: Float[Tensor, ""], inputs: Float[Tensor, "n v c h w"]) -> Float[Tensor, ""]:

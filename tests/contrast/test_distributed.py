@@ -70,6 +70,10 @@ METHODS = {
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1)
     ),
     "VAE": VAE(data=SIMCLR.data, encoder=SmallResNet(2), batch_size=20, epochs=1, seed=0, optimizer=SGD(lr=0.05), latent=3, beta=2.0),
+    "SimCLR, chunks": replace(SIMCLR, chunk=8),
+    "layer-wise, chunks and penalty": replace(
+        SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1), chunk=8
+    ),
 }
 SIZE, COUNTS = 3, (20, 2)  # parts of 6, 7 and 7 images; and of 0, 1 and 1
 
@@ -92,9 +96,9 @@ def first_step(stage, count, processes):
         return first_step_of_vae(stage, images, count, processes)
     net = Double(initial_net(stage.data, stage.encoder, stage.head, stage.seed))
     processes.synchronise(net)
-    step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes)
+    step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes, stage.chunk)
     rows = np.arange(len(images.ids))[:: len(images.ids) // count][:count]
-    mine, labels = rows[processes.part(count)], torch.from_numpy(images.labels[rows])
+    mine, labels = rows[step.rows(count)], torch.from_numpy(images.labels[rows])
     loss, penalty = step(net, torch.from_numpy(images.pixels[mine]), labels, images.ids[mine], Place(0, 1, 0))
     (loss / processes.size + penalty).backward()
     processes.sum_gradients(net.parameters())

@@ -100,6 +100,8 @@ METHODS = {
     "SimCLR, LARS with warm-up": replace(SIMCLR, optimizer=LARS(lr=2.0), schedule=Warmup(Cosine(), epochs=2)),
     "SimCLR, RMSProp by steps": replace(SIMCLR, optimizer=RMSProp(lr=0.05), schedule=DecaySteps((2,))),
     "SimCLR, Adam": replace(SIMCLR, optimizer=Adam(lr=1e-3), schedule=LinearDecay()),
+    "SimCLR, chunks": replace(SIMCLR, chunk=20),
+    "SimCLR, chunks and penalty, bf16": replace(SIMCLR, chunk=20, epochs=2, penalty=ContrastiveInputGradient(0.1), precision="bf16"),
     "SimCLR, cosine a step": replace(SIMCLR, schedule=CosineSteps(warmup=1)),
 }
 
