@@ -30,6 +30,7 @@ from contrast.augmentations import simclr_cifar_tf as simclr_cifar_tf
 from contrast.augmentations import simclr_imagenet as simclr_imagenet
 from contrast.augmentations import stacked_randaugment as stacked_randaugment
 from contrast.batches import ClassPairs as ClassPairs
+from contrast.batches import FullBatches as FullBatches
 from contrast.component import Component as Component
 from contrast.component import UserError as UserError
 from contrast.component import require as require
@@ -81,6 +82,7 @@ from contrast.losses import SlicedWasserstein as SlicedWasserstein
 from contrast.losses import SupCon as SupCon
 from contrast.losses import SupConIn as SupConIn
 from contrast.losses import Triplet as Triplet
+from contrast.moco import MoCo as MoCo
 from contrast.optim import LARS as LARS
 from contrast.optim import SGD as SGD
 from contrast.optim import Adam as Adam

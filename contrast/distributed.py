@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from contrast.component import UserError
+from contrast.norms import replace_norms, take_over
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,7 @@ class Processes:
         """
         if self.alone:
             return
-        made: dict[nn.Module, SynchronisedNorm] = {}
-        for name, module in list(net.named_modules(remove_duplicate=False)):
-            if not isinstance(module, _BatchNorm):
-                continue
-            if type(module).forward is not _BatchNorm.forward:
-                kind = type(module).__name__
-                raise UserError(f"{name}: {kind} does more than batch normalisation and cannot be synchronised. Ask for one GPU.")
-            if module not in made:
-                made[module] = SynchronisedNorm(module, self)
-            parent, _, attribute = name.rpartition(".")
-            setattr(net.get_submodule(parent), attribute, made[module])
+        replace_norms(net, lambda norm: SynchronisedNorm(norm, self), "cannot be synchronised. Ask for one GPU.")
 
 
 class SynchronisedNorm(_BatchNorm):
@@ -92,9 +82,7 @@ class SynchronisedNorm(_BatchNorm):
 
     def __init__(self, norm: _BatchNorm, processes: Processes) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
-        self.weight, self.bias = norm.weight, norm.bias
-        self.running_mean, self.running_var, self.num_batches_tracked = norm.running_mean, norm.running_var, norm.num_batches_tracked
-        self.training = norm.training
+        take_over(self, norm)
         self.processes = processes
 
     def _check_input_dim(self, x: Tensor) -> None:

@@ -28,9 +28,9 @@ from sweeps.store import Store
 from sweeps.sweep import Sweep
 
 # Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its weights and arrays.
-GUESSES = {"Pretrain": 20.0, "Finetune": 0.1, "Landscape": 60.0}
+GUESSES = {"Pretrain": 20.0, "MoCo": 20.0, "Finetune": 0.1, "Landscape": 60.0}
 GUESS = 5.0
-SIZES = {"Pretrain": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
+SIZES = {"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
 SIZE = 200_000
 STARTUP = 10  # results that the default sampler draws at random before it learns
 
@@ -105,7 +105,8 @@ def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()
     for identity in graph.jobs:
         if identity in graph.reused or identity in graph.computed:
             by_class[type(graph.jobs[identity].stage).__name__].append(graph.jobs[identity])
-    order = sorted(by_class, key=lambda name: (name not in ("Pretrain", "VAE", "Untrained", "Finetune"), name != "Pretrain", name))
+    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Finetune")
+    order = sorted(by_class, key=lambda name: (name not in first, name != "Pretrain", name))
     rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
     disk = _disk(rows, store)
     found = Forecast(rows, _sharing(population), means, controller.meter.spent, disk)

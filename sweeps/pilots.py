@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.measure import Measure
 from contrast.component import Component
-from contrast.pretrain import Pretrain
+from contrast.pretraining import Pretraining
 from contrast.stage import Metrics, Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
@@ -140,7 +140,7 @@ def collapsed(stage: Stage, curve: Sequence[Metrics]) -> str:
     Of two classes a good supervised network keeps two directions, so there RankMe says nothing.
     """
     last = [metrics for metrics in curve if "rankme" in metrics][-2:]
-    two_classes = isinstance(stage, Pretrain) and stage.data.num_classes == 2
+    two_classes = isinstance(stage, Pretraining) and stage.data.num_classes == 2
     for name, least in LEAST.items():
         applies = len(last) == 2 and not (two_classes and name == "rankme")
         if applies and all(metrics[name] < least for metrics in last):

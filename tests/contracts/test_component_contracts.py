@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast import batches, encoders, heads, losses, optim, penalties
-from contrast.batches import ClassPairs
+from contrast.batches import ClassPairs, FullBatches
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
 from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, StageHeads, SupConHead
@@ -72,7 +72,7 @@ OTHERS: list[Component] = [
     InputGradient(0.1),
     ContrastiveInputGradient(0.1, scaling="per_view"),
 ]
-OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs()]
+OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs(), FullBatches()]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

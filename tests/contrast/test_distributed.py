@@ -29,6 +29,7 @@ from contrast import (
     Layerwise,
     LayerwiseInputGradient,
     MLPHead,
+    MoCo,
     NTXent,
     Pretrain,
     SemiHardTriplet,
@@ -40,8 +41,10 @@ from contrast import (
 )
 from contrast.distributed import Processes
 from contrast.loop import Place, Step
+from contrast.moco import momentum_pair, momentum_step
 from contrast.model import Net
 from contrast.pretrain import initial_net
+from contrast.stage import Workspace
 from contrast.vae import backward, initial_vae, noise
 
 SIMCLR = Pretrain(
@@ -54,6 +57,18 @@ SIMCLR = Pretrain(
     epochs=1,
     seed=0,
     optimizer=SGD(lr=0.05),
+)
+MOCO = MoCo(
+    data=SIMCLR.data,
+    encoder=SIMCLR.encoder,
+    views=SIMCLR.views,
+    head=BatchNormHead(2, out=8),
+    batch_size=18,
+    epochs=1,
+    seed=0,
+    optimizer=SGD(lr=0.05),
+    queue=36,
+    norm_groups=3,  # one a process
 )
 SUPCE = replace(SIMCLR, views=CropViews(1), loss=CrossEntropy(), head=Classifier())
 METHODS = {
@@ -74,6 +89,9 @@ METHODS = {
     "layer-wise, chunks and penalty": replace(
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1), chunk=8
     ),
+    "MoCo": replace(MOCO, norm_groups=None),
+    "MoCo, groups": MOCO,
+    "MoCo, two groups a process": replace(MOCO, norm_groups=6),
 }
 SIZE, COUNTS = 3, (20, 2)  # parts of 6, 7 and 7 images; and of 0, 1 and 1
 
@@ -94,6 +112,8 @@ def first_step(stage, count, processes):
     images = stage.data.load(None)
     if isinstance(stage, VAE):
         return first_step_of_vae(stage, images, count, processes)
+    if isinstance(stage, MoCo):
+        return first_step_of_moco(stage, images, count, processes)
     net = Double(initial_net(stage.data, stage.encoder, stage.head, stage.seed))
     processes.synchronise(net)
     step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes, stage.chunk)
@@ -115,6 +135,22 @@ def first_step_of_vae(stage, images, count, processes):
     terms = backward(stage, net, torch.from_numpy(images.pixels[mine] / 255), noise(stage, images.ids[mine], 1).double(), count, processes)
     found = {f"gradient of {name}": p.grad for name, p in net.named_parameters()} | dict(net.named_buffers())
     found |= {"loss": (terms.reconstruction + stage.beta * terms.kl).view(1), "penalty": terms.kl.new_zeros(1)}
+    return {name: tensor.clone().contiguous() for name, tensor in found.items()}
+
+
+def first_step_of_moco(stage, images, count, processes):
+    """The same, with queue and key network among the statistics; groups take whole batches of 12 or 18 images."""
+    count = count if stage.norm_groups is None else 18 if count > 12 else 12
+    workspace = Workspace(None, None, processes=processes)
+    pair = momentum_pair(stage, workspace).double()
+    step = momentum_step(stage, pair, workspace)
+    mine = step.rows(count)
+    pixels, labels = torch.from_numpy(images.pixels[mine]), torch.from_numpy(images.labels[:count])
+    loss, penalty = step(pair.query, pixels, labels, images.ids[mine], Place(0, 1, 0))
+    (loss / processes.size).backward()
+    processes.sum_gradients(pair.parameters())
+    found = {f"gradient of {name}": p.grad for name, p in pair.query.named_parameters()} | dict(pair.named_buffers())
+    found |= {"loss": loss.detach().view(1), "penalty": penalty.view(1)}
     return {name: tensor.clone().contiguous() for name, tensor in found.items()}
 
 
