@@ -4,10 +4,13 @@ ROOT ?= runs
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# Peers of the benchmarks that cannot live beside us.
+PEERS := .venv-peers
+PEERS_INSTALLED := $(PEERS)/.installed
 # Where it is set, each of the many processes would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sweep test lint ui chaos bench-pretrain bench-replication bench-controller
+.PHONY: sweep test lint ui chaos peers bench-pretrain bench-replication bench-controller
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
@@ -21,9 +24,9 @@ chaos: $(INSTALLED)
 bench-replication: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.replication
 
-bench-pretrain: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.losses
-	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.views
+bench-pretrain: $(INSTALLED) $(PEERS_INSTALLED)
+	@failed=0; for part in losses views shared_data simclr; do \
+		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$part || failed=1; done; exit $$failed
 
 bench-controller: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller
@@ -40,4 +43,11 @@ ui: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	touch $@
+
+peers: $(PEERS_INSTALLED)
+
+$(PEERS_INSTALLED): benchmarks/peers.txt constraints.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement benchmarks/peers.txt
 	touch $@

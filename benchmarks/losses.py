@@ -9,13 +9,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import torch
 from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
 
+from benchmarks import own_memory
+from benchmarks.row import Row, shown
 from contrast.losses import NTXent, SupCon
 
 IMAGES, WIDTH, CLASSES, TAU, REPEATS = 2048, 128, 10, 0.1, 7
@@ -50,7 +51,7 @@ def seconds(loss: Callable[[Tensor], Tensor], z: Tensor) -> float:
 
 
 def peak(name: str, whose: str) -> float:
-    """MiB by which one step raises the peak of a process of its own."""
+    """MB by which one step raises the peak of a process of its own."""
     command = [sys.executable, "-m", "benchmarks.losses", name, whose]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -58,43 +59,32 @@ def peak(name: str, whose: str) -> float:
 def raised(name: str, whose: str) -> float:
     """The same in this process: the first step, since a second one finds memory that the first has left."""
     loss, z = cases()[name][whose == "peer"], embeddings()
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is held now
+    before = own_memory.resident()
+    own_memory.reset_peak()
     step(loss, z)
-    return (_status("VmHWM") - before) / 1024
+    return own_memory.peak() - before
 
 
-def _status(field: str) -> float:
-    """KiB."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return float(line.split()[1])
-
-
-def row(name: str, value: float, unit: str, hold: float, aim: float, *, above: bool, beside: str) -> bool:
-    """Print one line; whether the hold is met."""
-    met = value >= hold if above else value <= hold
-    print(f"{name:<16} {value:8.2f}  {unit:<10} {hold:6.2f} {aim:6.2f}  {'ok' if met else 'short'}   {beside}", flush=True)
-    return met
+def rows() -> Iterator[Row]:
+    """What both say of a loss, then the times and the memory of both; raises where the two losses differ."""
+    z = embeddings()
+    for name, (ours, theirs) in cases().items():
+        (value, gradient), (other, expected) = step(ours, z), step(theirs, z)
+        if not (abs(value / other - 1) < 1e-5 and torch.allclose(gradient, expected, rtol=1e-3, atol=1e-7)):
+            raise SystemExit(f"{name}: the two losses differ, {value} and {other}")
+        times = [(seconds(ours, z), seconds(theirs, z)) for _ in range(REPEATS)]
+        own, other = (statistics.median(t) for t in zip(*times, strict=True))
+        yield Row(f"{name}: time of the peer against ours", other / own, "ratio", 2, 4, at_least=True)
+        yield Row(f"{name}: ours", own * 1e3, "ms")
+        memory, theirs_peak = peak(name, "ours"), peak(name, "peer")
+        yield Row(f"{name}: memory against the peer's", memory / theirs_peak, "ratio", 0.5, 0.25)
+        yield Row(f"{name}: memory of ours", memory, "MB")
 
 
 def main() -> int:
     """0 if every hold is met."""
     torch.set_num_threads(1)
-    z, met = embeddings(), []
-    print("name                value  unit         hold    aim")
-    for name, (ours, theirs) in cases().items():
-        (value, gradient), (other, expected) = step(ours, z), step(theirs, z)
-        agree = abs(value / other - 1) < 1e-5 and torch.allclose(gradient, expected, rtol=1e-3, atol=1e-7)
-        if not agree:
-            print(f"{name}: the two losses differ, {value} and {other}")
-        times = [(seconds(ours, z), seconds(theirs, z)) for _ in range(REPEATS)]
-        own, other = (statistics.median(t) for t in zip(*times, strict=True))
-        memory, theirs_peak = peak(name, "ours"), peak(name, "peer")
-        beside = f"{own * 1e3:.0f} ms against {other * 1e3:.0f} ms"
-        met += [agree, row(f"{name}_time", other / own, "x faster", 2, 4, above=True, beside=beside)]
-        beside = f"{memory:.0f} MiB against {theirs_peak:.0f} MiB"
-        met += [row(f"{name}_memory", memory / theirs_peak, "of peer's", 0.5, 0.25, above=False, beside=beside)]
-    return 0 if all(met) else 1
+    return shown(rows())
 
 
 if __name__ == "__main__":

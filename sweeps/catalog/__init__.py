@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from sweeps.catalog.pretraining import pretraining
 from sweeps.catalog.quickstart import quickstart
 from sweeps.catalog.to_contrast import to_contrast
 from sweeps.sweep import Sweep
 
-CATALOG: dict[str, Callable[[str], Sweep]] = {"quickstart": quickstart, "to_contrast": to_contrast}
+CATALOG: dict[str, Callable[[str], Sweep]] = {"quickstart": quickstart, "to_contrast": to_contrast, "pretraining": pretraining}

@@ -162,7 +162,9 @@ CIFAR = ("run", "to_contrast", "--preset", "mini", "--engine", "inline")
 
 MISTAKES = [
     Mistake(
-        "unknown sweep", ("run", "quickest"), ("sweep = 'quickest'", "there is no such sweep", "Choose one of quickstart, to_contrast")
+        "unknown sweep",
+        ("run", "quickest"),
+        ("sweep = 'quickest'", "there is no such sweep", "Choose one of quickstart, to_contrast, pretraining"),
     ),
     Mistake(
         "unknown preset", ("run", "quickstart", "--preset", "huge"), ("--preset = 'huge'", "no such preset", "Choose one of smoke, mini")

@@ -2,9 +2,13 @@
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from search_spaces.pretraining import METHODS
+from sweeps.catalog.pretraining import pretraining
 from tests import driver
 from tests.driver import command
 
@@ -32,3 +36,23 @@ def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root,
     assert status["finished"]
     assert status["candidates"] == {"complete": 4}
     assert status["last_launch"]["computed"] == len(stages)
+
+
+def test_the_smoke_pretrainings_are_compared_with_the_encoder_as_it_was_initialised(fresh_root):
+    root = fresh_root("pretraining")
+    ended = command("run", "pretraining", "--preset", "smoke", "--seeds", "0", "--engine", "inline", "--root", root)
+    assert ended.code == 0, ended.err
+    records = driver.records(root).values()
+    assert Counter(record.stage for record in records) == {"Pretrain": 5, "Untrained": 1, "KNN": 6, "LinearProbe": 6}
+    assert {record.outcome for record in records} == {"complete"}
+    assert "Differences to random, paired by seed" in ended.out
+    for metric in ("knn", "linear"):
+        for method in METHODS[:-1]:
+            assert re.search(rf"{metric} +{method} +\S+ \(1\) +\S+ \(1\)", ended.out), (metric, method)
+
+
+def test_every_method_of_the_table_differs_from_the_first_in_its_loss_alone():
+    space = pretraining("mini").space
+    first, *others = (space.encoded(method, space.data, 0) for method in METHODS[:-1])
+    for other in others:
+        assert replace(other, loss=first.loss) == first
