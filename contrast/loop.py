@@ -159,7 +159,7 @@ def train_epoch(
     for i, rows in enumerate(batches):
         set_rate(optimizer, lr(i, len(batches)))
         mine = rows[step.rows(len(rows))]
-        pixels = torch.from_numpy(images.pixels[mine]).to(step.device, non_blocking=True)
+        pixels = torch.from_numpy(images.seen(mine, epoch)).to(step.device, non_blocking=True)
         labels = torch.from_numpy(images.labels[rows]).to(step.device, non_blocking=True)
         loss, penalty = step(net, pixels, labels, images.ids[mine], Place(seed, epoch, i))
         with torch.no_grad():

@@ -177,7 +177,7 @@ def _train_epoch(stage: VAE, net: VAENet, images: Images, optimizer: torch.optim
         lr = stage.schedule.within(stage.optimizer.lr, epoch, stage.epochs, i, len(batches))
         set_rate(optimizer, lr)
         mine = rows[workspace.processes.part(len(rows))]
-        pixels = torch.from_numpy(images.pixels[mine]).to(workspace.device, non_blocking=True).float() / 255
+        pixels = torch.from_numpy(images.seen(mine, epoch)).to(workspace.device, non_blocking=True).float() / 255
         x = stage.views(pixels, images.ids[mine], stage.seed, epoch)[:, 0].contiguous(memory_format=torch.channels_last)
         drawn = noise(stage, images.ids[mine], epoch).to(workspace.device)
         optimizer.zero_grad(set_to_none=True)

@@ -6,6 +6,7 @@ the same for all seeds, and a smaller `per_class` is contained in a larger one.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -21,11 +22,20 @@ RANKS_PER_CLASS = 1 << 24
 
 
 class Images(NamedTuple):
-    """Decoded images in id order. `pixels` uint8 [N, C, H, W], `labels` int64 [N] in 0..classes-1, `ids` int64 [N]."""
+    """Decoded images in id order. `pixels` uint8 [N, C, H, W], `labels` int64 [N] in 0..classes-1, `ids` int64 [N].
+
+    `redrawn` gives the pixels of some rows in an epoch of training, from 1, of data that are made anew in each; None of all others.
+    """
 
     pixels: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
+    redrawn: Callable[[np.ndarray, int], np.ndarray] | None = None
+
+    def seen(self, rows: np.ndarray, epoch: int) -> np.ndarray:
+        """The pixels of `rows` as training sees them in `epoch`."""
+        seen: np.ndarray = self.pixels[rows] if self.redrawn is None else self.redrawn(rows, epoch)
+        return seen
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ def require_whole(owner: Component, field: str, base: Dataset) -> None:
     require(whole, owner, field, "must be whole", "Choose part and fraction of the data set that is made of it.")
 
 
-def derived_name(kind: str, dataset: Dataset) -> str:
-    """A name for what `dataset` is made by: of everything but the selection from it."""
-    chosen = {field.name for field in fields(Dataset)}
+def derived_name(kind: str, dataset: Dataset, beside: tuple[str, ...] = ()) -> str:
+    """A name for what `dataset` is made by: of everything but the selection from it, and the fields `beside` it that change no image."""
+    chosen = {field.name for field in fields(Dataset)} | set(beside)
     made_by = [(field.name, getattr(dataset, field.name)) for field in fields(dataset) if field.name not in chosen]
     return f"{kind}-{hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]}"
 

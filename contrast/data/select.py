@@ -41,7 +41,7 @@ def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> 
         labels.append(np.full(len(ranks), label, dtype=np.int64))
         ids.append(class_id * RANKS_PER_CLASS + ranks + (TEST_IDS if split == "test" else 0))
     images = Images(rows_of(decoded.pixels, np.concatenate(places)), np.concatenate(labels), np.concatenate(ids))
-    for array in images:
+    for array in (images.pixels, images.labels, images.ids):
         array.flags.writeable = False
     return images
 

@@ -55,7 +55,7 @@ def test_images_have_the_stated_types_and_order():
 
 def test_images_cannot_be_written_to():
     for dataset in (Digits(), Digits(classes=(1, 0))):
-        for array in dataset.load(None):
+        for array in dataset.load(None)[:3]:
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 0
 

@@ -1,5 +1,6 @@
 """Data sets made from others: digits on a canvas, digits over images, random bits. The digits are scikit-learn's 8 x 8."""
 
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 import torchvision.transforms.v2.functional as peer
 from scipy import stats
 
+from contrast import SGD, Classifier, CrossEntropy, Plain, Pretrain, SmallResNet, Workspace
 from contrast.augmentations import BitsBeside, CropViews, SimCLRViews
 from contrast.component import UserError
 from contrast.data import Digits, DigitsOnImages, MultiDigits, RandomBits, TwoSizes
@@ -134,6 +136,42 @@ def test_the_digits_of_a_pool_are_as_many_as_it_says_and_labels_follow_what_is_p
         DigitsOnImages(pool=500, of=of, digits=FEW).load(root)
 
 
+@pytest.mark.parametrize("selection", [{}, {"part": "fit", "classes": (2, 0)}, {"per_class": 11, "part": "held_out"}], ids=str)
+def test_digits_drawn_anew_lie_on_the_same_images_and_follow_from_seed_epoch_and_id(colour, selection):
+    """As epoch 0 the draw that measures read; each image alone or in a batch; over the epochs every digit of the pool."""
+    of, root = colour
+    fixed = DigitsOnImages(pool=4, of=of, digits=FEW, side=32, **selection)
+    once, anew = fixed.load(root), replace(fixed, redrawn="each epoch").load(root)
+    rows = np.arange(len(once.ids))
+    assert once.redrawn is None
+    assert replace(fixed, redrawn="each epoch").name == fixed.name
+    assert all(np.array_equal(a, b) for a, b in zip(once[:3], anew[:3], strict=True))
+    assert np.array_equal(anew.redrawn(rows, 0), once.pixels)
+    assert np.array_equal(once.seen(rows, 3), once.pixels)
+    epochs = [anew.seen(rows, epoch) for epoch in range(1, 9)]
+    assert np.array_equal(anew.seen(rows[::-2], 1), epochs[0][::-2])
+    for i in rows:
+        drawn = {images[i].tobytes() for images in [once.pixels, *epochs]}
+        assert 1 < len(drawn) <= 4
+    other = replace(fixed, redrawn="each epoch", seed=1).load(root)
+    assert not np.array_equal(other.seen(rows, 1), epochs[0])
+
+
+def test_a_training_sees_the_digits_of_its_epoch(colour, tmp_path):
+    """Three epochs of no learning: the loss differs from epoch to epoch only where digits are drawn anew."""
+    of, root = colour
+    still = {"encoder": SmallResNet(2), "batch_size": 60, "epochs": 3, "seed": 0, "optimizer": SGD(lr=1e-30, weight_decay=0.0)}
+    found = []
+    for redrawn in (None, "each epoch"):
+        data = DigitsOnImages(pool=8, of=of, digits=FEW, side=16, redrawn=redrawn)
+        stage = Pretrain(data=data, views=Plain(), loss=CrossEntropy(), head=Classifier(), **still)
+        (tmp_path / str(redrawn)).mkdir()
+        lines = stage.run(Workspace(tmp_path / str(redrawn), resolve=lambda stage: None, data=root))
+        found.append([round(line["loss"], 4) for line in lines])
+    assert len(set(found[0])) == 1
+    assert len(set(found[1])) == 3
+
+
 def test_without_bits_the_data_set_is_the_one_it_is_made_of():
     plain, none = FEW.load(None), RandomBits(bits=0, of=FEW).load(None)
     assert all(np.array_equal(a, b) for a, b in zip(plain, none, strict=True))
@@ -193,6 +231,7 @@ def test_networks_see_bits_as_nought_and_one():
         (lambda: TwoSizes(second=113), "TwoSizes.second = 113"),
         (lambda: TwoSizes(shown="none"), "TwoSizes.shown = 'none'"),
         (lambda: DigitsOnImages(pool=0), "DigitsOnImages.pool = 0"),
+        (lambda: DigitsOnImages(pool=4, probed="digit", redrawn="each epoch"), "DigitsOnImages.redrawn = 'each epoch'"),
         (lambda: DigitsOnImages(pool=4, side=4), "DigitsOnImages.side = 4"),
         (lambda: RandomBits(bits=33), "RandomBits.bits = 33"),
         (lambda: RandomBits(bits=3, of=Digits(fraction=0.5)), "RandomBits.of .*must be whole"),
