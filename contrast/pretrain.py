@@ -15,6 +15,7 @@ from contrast import random
 from contrast.augmentations.views import Views
 from contrast.batches.batches import Batches
 from contrast.batches.class_pairs import ClassPairs
+from contrast.compiling import compile_
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
@@ -43,7 +44,8 @@ class Pretrain(Stage):
     `chunk` (images, 2 or more) has a batch embedded so many images at a time, with the loss and the gradient of the whole batch;
     memory for the backward pass is that of one chunk, time about a third more. Batch normalisation takes its statistics over a
     chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
-    has, embeds it at once.
+    has, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start and gives the
+    same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 
@@ -61,6 +63,7 @@ class Pretrain(Stage):
     precision: Literal["fp32", "bf16"] = "fp32"
     batches: Batches | None = None
     chunk: int | None = None
+    compiled: bool | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -79,6 +82,8 @@ class Pretrain(Stage):
         )
         _require_layers(self)
         _require_chunks(self)
+        if not self.compiled:
+            object.__setattr__(self, "compiled", None)
         if self.batches is not None:
             self.batches.check(self.batch_size, self.data.num_classes)
         paired = isinstance(self.batches, ClassPairs) or self.views.count == 2 or not isinstance(self.loss, NPairs)
@@ -94,6 +99,8 @@ class Pretrain(Stage):
             )
             if self.penalty.weight == 0:
                 object.__setattr__(self, "penalty", None)
+        once = self.compiled is None or self.penalty is None
+        require(once, self, "compiled", "takes no penalty, since torch compiles no second derivative", "Leave out one of the two.")
 
     @property
     def length(self) -> int:
@@ -110,6 +117,8 @@ class Pretrain(Stage):
         net = initial_net(self.data, self.encoder, self.head, self.seed)
         net = net.to(workspace.device).to(memory_format=torch.channels_last)
         workspace.processes.synchronise(net)
+        if self.compiled:
+            compile_(net, workspace.processes)
         optimizer = self.optimizer.build(net)
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
         step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes, self.chunk)
@@ -122,7 +131,7 @@ class Pretrain(Stage):
 
         metrics = yield from train(self, workspace, net, net, optimizer, epoch)
         with torch.no_grad():
-            width = net.eval()(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
+            width = net.eval().forward(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
         return {"loss": metrics["loss"], **self.loss.constants(width)}
 
     def model(self, workspace: Workspace) -> Model:
