@@ -14,14 +14,19 @@ from contrast.distributed import Processes
 from contrast.norms import replace_norms, take_over
 
 
+def require_shared(groups: int, count: int) -> None:
+    """Raise `UserError` where `count` processes cannot share the groups evenly."""
+    if groups % count:
+        rule = f"must be a multiple of the {count} processes that share the batch, one a GPU"
+        raise UserError(f"norm_groups = {groups}: {rule}. Use another number, norm_groups=None, or fewer GPUs.")
+
+
 def group_norms(net: nn.Module, groups: int, processes: Processes) -> None:
     """Have batch normalisations of `net` take their statistics over each of `groups` equal parts of a batch; weights and names stay.
 
-    Raises `UserError` where `processes` cannot share the groups evenly.
+    Raises `UserError` where `processes` cannot share the groups evenly, and for a batch normalisation with a forward pass of its own.
     """
-    if groups % processes.size:
-        rule = f"must be a multiple of the {processes.size} processes that share the batch"
-        raise UserError(f"norm_groups = {groups}: {rule}. Use another number, norm_groups=None, or fewer GPUs.")
+    require_shared(groups, processes.size)
     replace_norms(net, lambda norm: GroupedNorm(norm, groups, processes), "cannot be grouped. Set norm_groups=None.")
 
 

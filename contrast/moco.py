@@ -18,7 +18,7 @@ from contrast.batches.full_batches import FullBatches
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
-from contrast.grouped_norm import group_norms
+from contrast.grouped_norm import group_norms, require_shared
 from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.stage_heads import StageHeads
@@ -89,6 +89,11 @@ class MoCo(Stage):
     def check(self, size: Callable[[Dataset], int]) -> None:
         """The batch must not be larger than the data."""
         require_a_batch(self, size)
+
+    def check_processes(self, count: int) -> None:
+        """Groups of batch normalisation must be shared evenly."""
+        if self.norm_groups is not None:
+            require_shared(self.norm_groups, count)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""

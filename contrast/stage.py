@@ -52,6 +52,9 @@ class Stage(Component):
     def check(self, size: Callable[[Dataset], int]) -> None:
         """Raise `UserError` for what only the data can tell, such as a batch larger than the data; before any training."""
 
+    def check_processes(self, count: int) -> None:
+        """Raise `UserError` where `count` processes cannot run it together; before any training."""
+
     @property
     def length(self) -> int:
         """How many times `run` yields: its epochs."""

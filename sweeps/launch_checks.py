@@ -12,6 +12,7 @@ import torch
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
+from sweeps.engines.processes import number
 from sweeps.fingerprint import fingerprint
 from sweeps.grid import combinations
 from sweeps.idle import refuse_idle_without_knobs
@@ -104,6 +105,7 @@ def check_resources(options: Sequence[str], function: Callable[[Stage], Resource
         if resources(unit).gpus >= 2 and not unit.parallel:
             rule = f"{type(unit).__name__} runs in one process, so a second GPU has no effect"
             raise UserError(f"--resources = {resources(unit)}: {rule}. Ask for gpu:1 or a part of it.")
+        unit.check_processes(number(unit, resources(unit)))
     known = sorted({type(unit).__name__ for unit in units})
     for option in options:
         name = option.partition("=")[0]

@@ -49,6 +49,7 @@ from contrast.saved import read_saved
 from contrast.stage import Workspace
 from sweeps import Resources, Sweep
 from sweeps.engines.worker import Monitor
+from sweeps.launch_checks import check_resources
 from sweeps.resources import with_gpus
 from tests.bench import Bench, assert_same, curve
 from tests.world import World
@@ -301,10 +302,13 @@ def test_keys_are_made_in_another_order_and_come_back_in_that_of_their_images():
     assert not torch.equal(one, two)
 
 
-def test_processes_that_cannot_share_the_groups_are_refused():
+def test_processes_that_cannot_share_the_groups_are_refused_before_training():
     net = initial_net(DATA, MOCO.encoder, MOCO.head, 0)
-    with pytest.raises(UserError, match=r"norm_groups = 4: must be a multiple of the 3 processes .* fewer GPUs"):
-        group_norms(net, 4, Processes(0, 3))
+    for refused in (lambda: group_norms(net, 4, Processes(0, 3)), lambda: check_resources(["MoCo=gpu:3"], None, [MOCO])):
+        with pytest.raises(UserError, match=r"norm_groups = 4: must be a multiple of the 3 processes .* fewer GPUs"):
+            refused()
+    for stage, gpus in ((MOCO, "2"), (WHOLE, "3"), (MOCO, "0.5")):
+        check_resources([f"MoCo=gpu:{gpus}"], None, [stage])
 
 
 def test_its_encoder_is_measured_tuned_and_watched_as_that_of_any_pretraining(bench):
