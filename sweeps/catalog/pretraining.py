@@ -1,7 +1,7 @@
 """Does every way to pretrain beat the encoder as it was initialised?
 
-SimCLR, SupCon-out, SupCon-in and the generalised losses (alignment with log-sum-exp, and with the sliced Wasserstein distance
-to the sphere) against an encoder that is not trained, by kNN and linear accuracy on the test split, paired by seed. `mini`: 10,000
+SimCLR, SupCon-out, SupCon-in, the generalised losses (alignment with log-sum-exp, and with the sliced Wasserstein distance to
+the sphere) and MoCo against an encoder that is not trained, by kNN and linear accuracy on the test split, paired by seed. `mini`: 10,000
 images of CIFAR-10, a ResNet-8, 20 epochs, half an hour on two cores; `smoke` is for tests. `python -m benchmarks.methods`
 adds what each method takes in time and memory.
 """
