@@ -1,13 +1,17 @@
 """MoCo: keys follow queries at the pace that momentum says, and the queue holds the newest of them, none of the step's own.
 
-The laws are those of PROTOCOL 2.7 at the ends of their ranges, and what one step computes, formed again by plain means.
+The laws are those of PROTOCOL 2.7 at the ends of their ranges, and what one step computes, formed again by plain means. The golden
+curve is the alarm for any change of results: raise the `version` of what changed, then freeze it anew with
+`python -m tests.contrast.test_moco`.
 """
 
+import json
 import math
 import tempfile
 from collections import deque
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +58,7 @@ from sweeps.resources import with_gpus
 from tests.bench import Bench, assert_same, curve
 from tests.world import World
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "moco_curve.json"
 DATA = Digits(per_class=9)
 MOCO = MoCo(
     data=DATA,
@@ -391,3 +396,18 @@ def test_a_sweep_draws_trains_transfers_and_tells_it_apart_from_its_baseline():
         assert [candidate.state for candidate in population.candidates.values()] == ["complete", "complete"]
         assert all(0 <= r.metrics["accuracy"] <= 100 for c in population.candidates.values() for r in c.replicates)
         assert len(list((world.root / "store" / "MoCo").iterdir())) == 1
+
+
+def frozen_curve():
+    return curve(uninterrupted("groups")[0])
+
+
+def test_the_training_curve_is_the_frozen_one():
+    """1e-6 relative: the rounding of another processor's kernels, and nothing more."""
+    for found, expected in zip(frozen_curve(), json.loads(GOLDEN.read_text()), strict=True):
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    GOLDEN.write_text(json.dumps(frozen_curve(), indent=1) + "\n")
