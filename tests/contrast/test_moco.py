@@ -8,7 +8,6 @@ curve is the alarm for any change of results: raise the `version` of what change
 import json
 import math
 import tempfile
-from collections import deque
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,10 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.special import hyp0f1
-from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 
 from analysis import KNN, Accuracy
@@ -42,12 +37,9 @@ from contrast import (
     Warmup,
 )
 from contrast.distributed import Processes
-from contrast.grouped_norm import GroupedNorm, group_norms
+from contrast.grouped_norm import group_norms
 from contrast.loop import Place
-from contrast.losses.info_nce import info_nce
 from contrast.moco import momentum_pair, momentum_step
-from contrast.model import Net
-from contrast.momentum import MomentumPair, random_queue
 from contrast.pretrain import initial_net
 from contrast.saved import read_saved
 from contrast.stage import Workspace
@@ -95,10 +87,6 @@ def uninterrupted(method):
     return artefact, read_saved(artefact.folder)[1]
 
 
-def unit(seed, *shape, dtype=torch.float64):
-    return normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype), dim=-1)
-
-
 def prepared(stage):
     """The pair before the first step, and the step."""
     workspace = Workspace(None, None)
@@ -124,51 +112,12 @@ def shaken(net, seed=0):
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)))
 
 
-@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
-@pytest.mark.parametrize("length", [1, 5, 40])
-def test_the_loss_is_cross_entropy_of_the_own_key_among_all_with_its_gradient(temperature, length):
-    queries, keys, queue = unit(0, 6, 8).requires_grad_(), unit(1, 6, 8), unit(2, length, 8)
-    logits = [[float(q @ k) / temperature for k in (own, *queue)] for q, own in zip(queries, keys, strict=True)]
-    expected = sum(math.log(sum(math.exp(s) for s in row)) - row[0] for row in logits) / 6
-    found = info_nce(queries, keys, queue, temperature)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
-    (gradient,) = torch.autograd.grad(found, queries)
-    all_logits = torch.cat([(queries * keys).sum(1, keepdim=True), queries @ queue.T], 1) / temperature
-    (plain,) = torch.autograd.grad(cross_entropy(all_logits, torch.zeros(6, dtype=torch.long)), queries)
-    torch.testing.assert_close(gradient, plain, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("temperature", [0.1, 0.2, 1.0])
-@pytest.mark.parametrize("cosine", [-0.5, 0.0, 0.9])
-def test_against_a_random_queue_the_loss_is_its_closed_form(temperature, cosine):
-    """log(1 + K E[e^{cos / t}] / e^{pos / t}); on the sphere in d dimensions the mean is 0F1(d / 2; 1 / (4 t^2))."""
-    length, width = 1 << 15, 16
-    queue = random_queue(length, width, torch.Generator().manual_seed(0)).double()
-    queries = unit(1, 64, width)
-    aside = unit(2, 64, width)
-    aside = normalize(aside - (aside * queries).sum(1, keepdim=True) * queries, dim=1)
-    keys = cosine * queries + math.sqrt(1 - cosine**2) * aside
-    expected = math.log1p(length * hyp0f1(width / 2, 0.25 / temperature**2) * math.exp(-cosine / temperature))
-    assert float(info_nce(queries, keys, queue, temperature)) == pytest.approx(expected, abs=0.02)
-
-
 def test_the_queue_begins_as_unit_rows_that_follow_from_the_seed():
     first, again, other = (prepared(replace(WHOLE, seed=seed))[0].queue for seed in (0, 0, 1))
     assert first.shape == (96, 8)
     torch.testing.assert_close(first.norm(dim=1), torch.ones(96))
     assert torch.equal(first, again)
     assert not torch.isclose(first, other).all(1).any()
-
-
-@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 12))
-def test_the_queue_is_first_in_first_out(size, batches, steps):
-    pair = MomentumPair(Net((0.5,), (0.5,), nn.Identity(), nn.Identity()), torch.arange(-batches * size, 0.0)[:, None].clone())
-    kept = deque(pair.queue.flatten().tolist(), maxlen=batches * size)
-    for step in range(steps):
-        keys = torch.arange(step * size, (step + 1.0) * size)
-        pair.enqueue(keys[:, None])
-        kept.extend(keys.tolist())
-    assert pair.queue.flatten().roll(-int(pair.position)).tolist() == list(kept)
 
 
 @pytest.mark.parametrize("stage", [MOCO, WHOLE], ids=["groups", "whole batch"])
@@ -269,24 +218,6 @@ def test_methods_differ_in_what_they_learn_and_begin_where_a_pretraining_begins(
         assert all(torch.equal(net.state_dict()[name], weight) for name, weight in start.items())
     ends = [tuple(uninterrupted(method)[0].weights()["encoder.stem.0.weight"].flatten().tolist()) for method in METHODS]
     assert len(set(ends)) == len(METHODS)
-
-
-def test_groups_have_the_statistics_of_a_batch_each():
-    norm, plain = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-    for one in (norm, plain):
-        nn.init.uniform_(one.weight, generator=torch.Generator().manual_seed(1))
-        nn.init.uniform_(one.bias, generator=torch.Generator().manual_seed(2))
-    grouped, x = GroupedNorm(norm, 4, Processes()), torch.randn(12, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    parts = [nn.BatchNorm2d(3) for _ in range(4)]
-    for part in parts:
-        part.load_state_dict(plain.state_dict())
-    expected = torch.cat([part(piece) for part, piece in zip(parts, x.split(3), strict=True)])
-    torch.testing.assert_close(grouped(x), expected)
-    torch.testing.assert_close(grouped.running_mean, torch.stack([part.running_mean for part in parts]).mean(0))
-    torch.testing.assert_close(grouped.running_var, torch.stack([part.running_var for part in parts]).mean(0))
-    assert int(grouped.num_batches_tracked) == 1
-    plain.load_state_dict(grouped.state_dict())
-    assert torch.equal(grouped.eval()(x), plain.eval()(x))
 
 
 def test_keys_are_made_in_another_order_and_come_back_in_that_of_their_images():
