@@ -6,10 +6,12 @@ from contrast.augmentations import BitsBeside as BitsBeside
 from contrast.augmentations import ColorJitter as ColorJitter
 from contrast.augmentations import CropFlip as CropFlip
 from contrast.augmentations import CropViews as CropViews
+from contrast.augmentations import CutMix as CutMix
 from contrast.augmentations import Cutout as Cutout
 from contrast.augmentations import GaussianBlur as GaussianBlur
 from contrast.augmentations import Grayscale as Grayscale
 from contrast.augmentations import HorizontalFlip as HorizontalFlip
+from contrast.augmentations import MixUp as MixUp
 from contrast.augmentations import Plain as Plain
 from contrast.augmentations import RandAugment as RandAugment
 from contrast.augmentations import RandomCrop as RandomCrop

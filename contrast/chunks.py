@@ -28,11 +28,13 @@ class Split:
     """How a batch of `count` images is embedded: in chunks of at most `chunk` (None: in one), each shared out among `processes`.
 
     Chunks are in the batch's order and differ by one image at most. None has a single image, so three in chunks of two are one.
+    With `mixed` an image is embedded as its mixture with the one before it in the batch, which then has to be read as well.
     """
 
     count: int
     chunk: int | None
     processes: Processes
+    mixed: bool = False
 
     @property
     def chunks(self) -> list[range]:
@@ -49,6 +51,13 @@ class Split:
     def rows(self) -> np.ndarray:
         """All rows that this process embeds, int64."""
         return np.concatenate([np.asarray(rows, np.int64) for rows in self.mine])
+
+    @property
+    def read(self) -> list[np.ndarray]:
+        """The rows of each chunk that this process has to be given, int64."""
+        before = [(rows.start - 1) % self.count for rows in self.mine]
+        lead = [[row] if self.mixed and len(rows) else [] for row, rows in zip(before, self.mine, strict=True)]
+        return [np.asarray([*first, *rows], np.int64) for first, rows in zip(lead, self.mine, strict=True)]
 
     def parts(self, mine: Tensor) -> tuple[Tensor, ...]:
         """What this process has of each chunk, of what it has of the batch."""

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from contrast import random
+from contrast.augmentations.draws import Draws
+from contrast.augmentations.mix import Mix, mixed_labels
 from contrast.augmentations.views import Views
 from contrast.batches.batches import Batches
 from contrast.chunks import Split, embedded, squares
@@ -64,6 +66,7 @@ class Step:
 
     Of several `processes` each sees its part of the batch, and the outputs of all come together in the loss. With `chunk` the
     batch is embedded in chunks of at most so many images, and only one of them is remembered at a time (`contrast/chunks.py`).
+    With `mix` every image is mixed with the one before it in the batch, and so are their labels.
     """
 
     views: Views
@@ -73,46 +76,64 @@ class Step:
     device: torch.device
     processes: Processes = Processes()
     chunk: int | None = None
+    mix: Mix | None = None
 
     def rows(self, count: int) -> np.ndarray:
         """Which of a batch of `count` this process is to be given."""
-        return Split(count, self.chunk, self.processes).rows
+        return np.concatenate(self._split(count).read)
+
+    def _split(self, count: int) -> Split:
+        return Split(count, self.chunk, self.processes, self.mix is not None)
 
     def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it.
 
         `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of this process' `rows`.
         """
-        split = Split(len(labels), self.chunk, self.processes)
+        split = self._split(len(labels))
         drawn = self.loss.at_step(at.seed, at.epoch, at.step)
         if len(split.chunks) > 1:
             return self._in_chunks(net, pixels, labels, ids, at, split, drawn)
-        inputs = self._inputs(pixels, ids, at)
+        inputs, shares = self._inputs(pixels, ids, at)
         output = self.processes.gathered(self._outputs(net, self.processes.shared(inputs)), len(labels))
-        loss = _one_number(drawn, drawn(output, labels))
+        wanted = self._wanted(labels, [shares], split, output)
+        loss = _one_number(drawn, drawn(output, wanted))
         if self.penalty is None:
             return loss, loss.new_zeros(())
-        return loss, _one_number(self.penalty, self.penalty(inputs, output, labels, drawn))
+        return loss, _one_number(self.penalty, self.penalty(inputs, output, wanted, drawn))
 
     def _in_chunks(
         self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place", split: Split, drawn: Loss
     ) -> tuple[Tensor, Tensor]:
-        parts = list(zip(split.parts(pixels), np.split(ids, np.cumsum([len(rows) for rows in split.mine])[:-1]), strict=True))
+        ends = np.cumsum([len(rows) for rows in split.read])[:-1]
+        parts = list(zip(pixels.tensor_split(ends.tolist()), np.split(ids, ends), strict=True))
+        shares = [pixels.new_zeros(0)] * len(parts)
 
         def embed(i: int) -> tuple[Tensor, Tensor]:
-            inputs = self._inputs(*parts[i], at)
+            inputs, shares[i] = self._inputs(*parts[i], at)
             return inputs, self._outputs(net, inputs)
 
         output = embedded(embed, net, split)
-        loss = _one_number(drawn, drawn(split.gathered(output), labels))
+        whole = split.gathered(output)
+        wanted = self._wanted(labels, shares, split, whole)
+        loss = _one_number(drawn, drawn(whole, wanted))
         if self.penalty is None:
             return loss, loss.new_zeros(())
         penalty = self.penalty
-        return loss, squares(lambda whole: penalty.squares(whole, labels, drawn), output, embed, net, split)
+        return loss, squares(lambda given: penalty.squares(given, wanted, drawn), output, embed, net, split)
 
-    def _inputs(self, pixels: Tensor, ids: np.ndarray, at: "Place") -> Tensor:
+    def _inputs(self, pixels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
+        """The views of some images, mixed if they are to be, and each image's own share of its mixture [n]."""
         inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
-        return inputs if self.penalty is None else inputs.requires_grad_(True)
+        shares = inputs.new_ones(len(inputs))
+        if self.mix is not None:
+            inputs, own = self.mix(inputs[1:], inputs[:-1], Draws(at.seed, ids[1:], at.epoch, 1))
+            shares = torch.from_numpy(own).to(inputs.device, inputs.dtype)
+        return (inputs if self.penalty is None else inputs.requires_grad_(True)), shares
+
+    def _wanted(self, labels: Tensor, shares: list[Tensor], split: Split, output: Tensor) -> Tensor:
+        """What the loss is to find: the labels of the batch, or of mixed images their shares of all classes."""
+        return labels if self.mix is None else mixed_labels(labels, split.gathered(torch.cat(shares)), output.shape[2])
 
     def _outputs(self, net: Net, inputs: Tensor) -> Tensor:
         n, v = inputs.shape[:2]

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 
 from contrast import random
+from contrast.augmentations.mix import Mix
 from contrast.augmentations.views import Views
 from contrast.batches.batches import Batches
 from contrast.batches.class_pairs import ClassPairs
@@ -46,6 +47,8 @@ class Pretrain(Stage):
     chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
     has, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start and gives the
     same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
+    `mix` (`MixUp`, `CutMix`) mixes each image, after its views are made, with the one before it in the batch, for a loss that takes
+    shares of classes.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 
@@ -64,6 +67,7 @@ class Pretrain(Stage):
     batches: Batches | None = None
     chunk: int | None = None
     compiled: bool | None = None
+    mix: Mix | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -80,6 +84,8 @@ class Pretrain(Stage):
             f"does not fit {type(self.loss).__name__}",
             "CrossEntropy takes Classifier(), contrastive losses MLPHead().",
         )
+        mixes = self.mix is None or self.loss.takes_shares
+        require(mixes, self, "mix", f"does not fit {type(self.loss).__name__}", "Mixed images have shares of classes: use CrossEntropy().")
         _require_layers(self)
         _require_chunks(self)
         if not self.compiled:
@@ -121,7 +127,7 @@ class Pretrain(Stage):
             compile_(net, workspace.processes)
         optimizer = self.optimizer.build(net)
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes, self.chunk)
+        step = Step(self.views, self.loss, self.penalty, precision, workspace.device, workspace.processes, self.chunk, self.mix)
 
         def epoch(number: int) -> Metrics:
             lr = partial(self.schedule.within, self.optimizer.lr, number, self.epochs)

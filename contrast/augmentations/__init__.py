@@ -6,10 +6,13 @@ from contrast.augmentations.bits_beside import BitsBeside as BitsBeside
 from contrast.augmentations.color_jitter import ColorJitter as ColorJitter
 from contrast.augmentations.crop_flip import CropFlip as CropFlip
 from contrast.augmentations.crop_views import CropViews as CropViews
+from contrast.augmentations.cut_mix import CutMix as CutMix
 from contrast.augmentations.cutout import Cutout as Cutout
 from contrast.augmentations.gaussian_blur import GaussianBlur as GaussianBlur
 from contrast.augmentations.grayscale import Grayscale as Grayscale
 from contrast.augmentations.horizontal_flip import HorizontalFlip as HorizontalFlip
+from contrast.augmentations.mix import Mix as Mix
+from contrast.augmentations.mix_up import MixUp as MixUp
 from contrast.augmentations.plain import Plain as Plain
 from contrast.augmentations.rand_augment import RandAugment as RandAugment
 from contrast.augmentations.random_crop import RandomCrop as RandomCrop

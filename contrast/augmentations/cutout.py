@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
@@ -44,8 +44,12 @@ def squares(
 
 def erase(x: Float[Tensor, "n c h w"], boxes: Int[np.ndarray, "n 4"], fill: float) -> Float[Tensor, "n c h w"]:
     """Each image with its own box (top, left, bottom, right; the last two excluded) set to `fill`, in place."""
-    top, left, bottom, right = torch.from_numpy(boxes).to(x.device)[..., None, None].unbind(1)
-    rows = torch.arange(x.shape[2], device=x.device)[None, :, None]
-    columns = torch.arange(x.shape[3], device=x.device)[None, None, :]
-    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-    return x.masked_fill_(inside[:, None], fill)
+    return x.masked_fill_(inside(boxes, x.shape[2], x.shape[3], x.device)[:, None], fill)
+
+
+def inside(boxes: Int[np.ndarray, "n 4"], height: int, width: int, device: torch.device) -> Bool[Tensor, "n h w"]:
+    """Which pixels of images of this size lie in each box."""
+    top, left, bottom, right = torch.from_numpy(boxes).to(device)[..., None, None].unbind(1)
+    rows = torch.arange(height, device=device)[None, :, None]
+    columns = torch.arange(width, device=device)[None, None, :]
+    return (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)

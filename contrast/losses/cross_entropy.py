@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from contrast.losses.loss import Loss, full_precision, labels_for
+from contrast.losses.loss import Labels, Loss, full_precision, labels_for
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """The mean over images and views of -log softmax(logits)[label]; every view of an image has its label (PROTOCOL 2.3)."""
+    """The mean over images and views of -log softmax(logits)[label]; every view of an image has its label (PROTOCOL 2.3).
+
+    An image that has shares of all classes pays the mean of that over its classes, weighted by the shares.
+    """
 
     contrastive: ClassVar[bool] = False
+    takes_shares: ClassVar[bool] = True
 
-    def __call__(self, output: Float[Tensor, "n v c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
-        """The loss of logits [N, V, C] and labels in 0..C-1."""
-        classes = labels_for(self, labels).repeat_interleave(output.shape[1])
+    def __call__(self, output: Float[Tensor, "n v c"], labels: Labels) -> Float[Tensor, ""]:
+        """The loss of logits [N, V, C] and labels in 0..C-1, or shares [N, C] that sum to 1."""
+        classes = labels_for(self, labels).repeat_interleave(output.shape[1], 0)
         return functional.cross_entropy(full_precision(output).flatten(0, 1), classes)

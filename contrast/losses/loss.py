@@ -15,15 +15,19 @@ from torch import Tensor
 
 from contrast.component import Component, UserError
 
+Labels = Int[Tensor, " n"] | Float[Tensor, "n k"] | None  # a class an image, or its shares of all classes
+
 
 @dataclass(frozen=True)
 class Loss(Component, ABC):
     """A mean-reduced loss. `contrastive`: whether it compares views with each other, so that every image moves every other.
 
+    `takes_shares`: whether labels may be shares of all classes [N, C] as well, such as those of mixed images.
     `fewest_views` and `most_views` (None: no limit) bound the views of an image that it can be given.
     """
 
     contrastive: ClassVar[bool]
+    takes_shares: ClassVar[bool] = False
     fewest_views: ClassVar[int] = 1
     most_views: ClassVar[int | None] = None
 
@@ -52,7 +56,7 @@ def full_precision(output: Float[Tensor, "n v d"]) -> Float[Tensor, "n v d"]:
     return output if output.dtype == torch.float64 else output.float()
 
 
-def labels_for(loss: Loss, labels: Int[Tensor, "n"] | None) -> Int[Tensor, "n"]:
+def labels_for(loss: Loss, labels: Labels) -> Tensor:
     """`labels`, or a `UserError` when a loss that needs them was called without."""
     if labels is None:
         raise UserError(f"labels = None: {type(loss).__name__} needs the class of every image. Pass labels, or use NTXent.")

@@ -3,10 +3,10 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from contrast.losses.loss import Loss
+from contrast.losses.loss import Labels, Loss
 from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
 
@@ -28,13 +28,11 @@ class ContrastiveInputGradient(Penalty):
         """Contrastive losses."""
         return loss.contrastive
 
-    def __call__(
-        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
-    ) -> Float[Tensor, ""]:
+    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
         """The penalty of a batch, summed over images and views."""
         return sum_of_squares(self, inputs, output, labels, loss)
 
-    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+    def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> list[Squared]:
         """The batch's mean loss."""
         refuse_unless_accepted(self, loss)
         views = output.shape[0] * output.shape[1]

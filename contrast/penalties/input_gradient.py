@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from contrast.losses.cross_entropy import CrossEntropy
-from contrast.losses.loss import Loss
+from contrast.losses.loss import Labels, Loss
 from contrast.losses.max_margin import MaxMargin
 from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
@@ -27,13 +27,11 @@ class InputGradient(Penalty):
         """Losses of a classifier that are means over views."""
         return isinstance(loss, CrossEntropy | MaxMargin)
 
-    def __call__(
-        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
-    ) -> Float[Tensor, ""]:
+    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
         """The penalty of a batch, averaged over images and views."""
         return sum_of_squares(self, inputs, output, labels, loss)
 
-    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+    def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> list[Squared]:
         """The sum of the losses of all views."""
         refuse_unless_accepted(self, loss)
         views = output.shape[0] * output.shape[1]

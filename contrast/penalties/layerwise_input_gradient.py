@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from contrast.component import require
 from contrast.losses.layerwise import Layerwise, weights
-from contrast.losses.loss import Loss
+from contrast.losses.loss import Labels, Loss
 from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
 
 
@@ -31,13 +31,11 @@ class LayerwiseInputGradient(Penalty):
         """Layer-wise losses."""
         return isinstance(loss, Layerwise)
 
-    def __call__(
-        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
-    ) -> Float[Tensor, ""]:
+    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
         """The penalty of a batch, summed over images, views and layers."""
         return sum_of_squares(self, inputs, output, labels, loss)
 
-    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> list[Squared]:
+    def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> list[Squared]:
         """The losses of the layers, without those of weight 0."""
         refuse_unless_accepted(self, loss)
         parts = loss.parts(output, labels) if isinstance(loss, Layerwise) else []

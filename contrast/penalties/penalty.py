@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from contrast.component import Component, UserError, require
-from contrast.losses.loss import Loss
+from contrast.losses.loss import Labels, Loss
 
 Squared = tuple[float, Tensor]  # a coefficient, and the number whose gradient at the pixels is squared
 
@@ -38,15 +38,13 @@ class Penalty(Component, ABC):
         """Whether the penalty is defined for `loss`."""
 
     @abstractmethod
-    def __call__(
-        self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
-    ) -> Float[Tensor, ""]:
+    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
         """The term to add to the loss; `inputs` requires gradients, and `output` was computed from it.
 
         Raises `UserError` for a loss that it does not accept.
         """
 
-    def squares(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss) -> Sequence[Squared]:
+    def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Sequence[Squared]:
         """The (c_k, t_k) of a penalty that is sum_k c_k |d t_k / d inputs|^2 and says so (`of_squares`).
 
         Raises `UserError` for a loss that it does not accept.
@@ -55,7 +53,7 @@ class Penalty(Component, ABC):
 
 
 def sum_of_squares(
-    penalty: Penalty, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None, loss: Loss
+    penalty: Penalty, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss
 ) -> Float[Tensor, ""]:
     """A `penalty` that is the sum of its `squares`."""
     refuse_unless_accepted(penalty, loss)

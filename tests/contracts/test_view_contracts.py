@@ -20,10 +20,12 @@ from contrast.augmentations import (
     ColorJitter,
     CropFlip,
     CropViews,
+    CutMix,
     Cutout,
     GaussianBlur,
     Grayscale,
     HorizontalFlip,
+    MixUp,
     Plain,
     RandAugment,
     RandomCrop,
@@ -49,7 +51,7 @@ RECIPES: list[Augment] = [
 ]
 OTHERS: list[Views] = [SimCLRViews(), SimCLRViews(3), CropFlip(), CropViews(), BitsBeside(CropViews(), 0), Plain()]
 VIEWS: list[Views] = [*OTHERS, *RECIPES, *(Augment((operation,), 2) for operation in OPERATIONS)]
-EVERY: list[Component] = [*VIEWS, *OPERATIONS]
+EVERY: list[Component] = [*VIEWS, *OPERATIONS, MixUp(), CutMix()]
 
 
 def images(n=12, channels=3, side=24, seed=0):

@@ -24,6 +24,7 @@ from contrast import (
     ContrastiveInputGradient,
     CropViews,
     CrossEntropy,
+    CutMix,
     Digits,
     InputGradient,
     Layerwise,
@@ -85,6 +86,7 @@ METHODS = {
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1)
     ),
     "VAE": VAE(data=SIMCLR.data, encoder=SmallResNet(2), batch_size=20, epochs=1, seed=0, optimizer=SGD(lr=0.05), latent=3, beta=2.0),
+    "SupCE, CutMix, chunks and penalty": replace(SUPCE, mix=CutMix(), chunk=8, penalty=InputGradient(0.1)),
     "SimCLR, chunks": replace(SIMCLR, chunk=8),
     "layer-wise, chunks and penalty": replace(
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1), chunk=8
@@ -116,7 +118,7 @@ def first_step(stage, count, processes):
         return first_step_of_moco(stage, images, count, processes)
     net = Double(initial_net(stage.data, stage.encoder, stage.head, stage.seed))
     processes.synchronise(net)
-    step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes, stage.chunk)
+    step = Step(stage.views, stage.loss, stage.penalty, torch.float32, torch.device("cpu"), processes, stage.chunk, stage.mix)
     rows = np.arange(len(images.ids))[:: len(images.ids) // count][:count]
     mine, labels = rows[step.rows(count)], torch.from_numpy(images.labels[rows])
     loss, penalty = step(net, torch.from_numpy(images.pixels[mine]), labels, images.ids[mine], Place(0, 1, 0))
