@@ -197,6 +197,10 @@ class Controller:
         self._give_back(unit)
         self.failures.ended += 1
 
+    def withdrawn(self, unit: WorkUnit) -> None:
+        """A unit was taken back before a worker began it."""
+        self._give_back(unit)
+
     def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
         """A unit failed: "user" ends the sweep, "exception" is tried once more, "infrastructure" up to five times.
 

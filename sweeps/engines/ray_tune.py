@@ -1,4 +1,4 @@
-"""Ray Tune as an executor: each Tune trial is one unit of work, each result one message of its worker.
+"""Ray Tune as an executor: each Tune trial is one unit of work, each result what its worker has to tell.
 
 Three thin adapters, nothing more: a Searcher that asks the controller for units, a scheduler that passes reports on, and a
 Trainable that drives a unit's generator in a warm worker. Tune's own checkpoints, retries, loggers and restore are unused:
@@ -50,17 +50,25 @@ class UnitTrainable(tune.Trainable):
     _packed: Packed
     _unit: WorkUnit
     _messages: Generator[Message, None, None] | None
+    _told: int
 
     def setup(self, config: dict[str, Any]) -> None:
         """Only remember the unit: what a stage raises must not look like a broken worker."""
-        self._memory = Memory()
+        self._memory, self._warm = Memory(), False
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next unit; a unit that was stopped is closed here."""
         self._close()
         self._take(new_config)
+        self._warm = True
         return True
+
+    def train(self) -> dict[str, Any]:
+        """A step, without the dozen metrics that Tune adds: it keeps statistics of every number that it finds in a result."""
+        result = self.step()
+        self._told += 1
+        return {"training_iteration": self._told, "done": False, **result}
 
     def step(self) -> dict[str, Any]:
         """The next messages, `done` after the last one; up to the first whose answer the worker must wait for."""
@@ -76,7 +84,9 @@ class UnitTrainable(tune.Trainable):
         return {"messages": json.dumps(told), "node": cluster.here(), "done": True}
 
     def _goes_on(self, message: Message) -> bool:
-        """Whether what follows a message is told with it: the beginning of what comes after a commit, the commit after the last epoch."""
+        """Whether what follows is told with a message: after a commit, the last epoch, and the beginning of a worker that is known."""
+        if message.kind == "began":
+            return self._warm and message.index == 0
         return message.kind == "committed" or (message.kind == "epoch" and message.epoch == self._unit.stages[message.index].length)
 
     def cleanup(self) -> None:
@@ -86,6 +96,7 @@ class UnitTrainable(tune.Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         self._packed = config["unit"]
         self._messages = None
+        self._told = 0
 
     def _close(self) -> None:
         if self._messages is not None:
@@ -94,8 +105,9 @@ class UnitTrainable(tune.Trainable):
 
 
 class Bridge:
-    """What searcher and scheduler share: the controller, the units in Tune's hands, and the first error of our own code.
+    """What the adapters share: the controller, the units in Tune's hands, and the first error of our own code.
 
+    `last` is the number of results heard of each trial that began; `nodes` has the node of each worker that ever told one.
     Tune pickles searchers and schedulers; a copy of the bridge is blank and is never used.
     """
 
@@ -103,6 +115,7 @@ class Bridge:
         self.controller, self.place = controller, place
         self.units: dict[str, WorkUnit] = {}
         self.last: dict[str, int] = {}
+        self.nodes: dict[object, str] = {}
         self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
@@ -123,7 +136,13 @@ class Bridge:
         avoid = cluster.left_out(self.controller.nodes.avoided, unit.resources)
         return {"unit": Packed(unit.number, cloudpickle.dumps((unit, self.place))), "avoid": avoid, **asdict(unit.resources)}
 
-    def hear(self, trial_id: str, result: dict[str, Any]) -> Signal:
+    def runs(self, trial_id: str, worker: object) -> None:
+        """A worker has taken a unit up; a new one tells itself when it began, and where."""
+        if worker in self.nodes and trial_id not in self.last:
+            self.last[trial_id] = 0
+            self.controller.began(self.units[trial_id], self.nodes[worker])
+
+    def hear(self, trial_id: str, worker: object, result: dict[str, Any]) -> Signal:
         """A result: pass its messages on, once; all of them, since what is told is done."""
         iteration = int(result.get("training_iteration", 0))
         if trial_id not in self.units or iteration <= self.last.get(trial_id, 0):
@@ -132,20 +151,20 @@ class Bridge:
         self.last[trial_id] = iteration
         unit = self.units[trial_id]
         messages = [Message(**message) for message in json.loads(result.get("messages", "[]"))]
-        if messages and first and self.controller.began(unit, result["node"]) is Signal.STOP and messages[0].kind == "began":
-            return Signal.STOP
+        if first:
+            self.nodes[worker] = result["node"]
+            if self.controller.began(unit, result["node"]) is Signal.STOP and messages[0].kind == "began":
+                return Signal.STOP
         signals = [tell(self.controller, unit, message) for message in messages]
         return Signal.STOP if self.controller.ending or Signal.STOP in signals else Signal.CONTINUE
 
-    def over(self, trial_id: str, result: dict[str, Any] | None, lost: bool) -> None:
+    def over(self, trial_id: str, lost: bool) -> None:
         """A trial ended: its unit is finished, or its worker was lost."""
-        if result is not None:
-            self.hear(trial_id, result)
         unit = self.units.pop(trial_id, None)
+        began = self.last.pop(trial_id, None) is not None
         if unit is None or unit.number not in self.controller.running:
             return
         if lost:
-            began = self.last.pop(trial_id, 0) > 0
             jobs = [self.controller.graph.jobs[unit.identities[stage]] for stage in unit.stages]
             stage = next((job.stage for job in jobs if job.state == "running"), unit.stages[0])
             self.controller.failed(unit, stage if began else None, "infrastructure", "the worker process ended")
@@ -180,7 +199,7 @@ class UnitSearcher(search.Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A unit's trial ended."""
-        self.bridge.guarded(lambda: self.bridge.over(trial_id, result, error), None)
+        self.bridge.guarded(lambda: self.bridge.over(trial_id, error), None)
 
     def set_search_properties(self, *_: object, **__: object) -> bool:
         """Tune's metric and mode mean nothing here."""
@@ -205,14 +224,37 @@ class UnitScheduler(schedulers.FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401
         """CONTINUE or STOP."""
-        signal = self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, result), Signal.STOP)
+        signal = self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, _worker(trial), result), Signal.STOP)
         return str(self.STOP if signal is Signal.STOP else self.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401
+        """The last result, of which Tune tells here only."""
+        self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, _worker(trial), result), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401
         """Of the units that wait for a place the one handed out first; the parent looks at all trials that ever were, at every event."""
-        units = self.bridge.units
-        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING and trial.trial_id in units]
-        return min(waiting, key=lambda trial: units[trial.trial_id].number, default=None)
+        live = tune_controller.get_live_trials()
+        return self.bridge.guarded(
+            lambda: self._look([trial for trial in live if trial.trial_id in self.bridge.units], tune_controller), None
+        )
+
+    def _look(self, live: list[Any], tune_controller: Any) -> Any:  # noqa: ANN401
+        """Hear of those that run since the last event, and take back those that wait when no further unit is to begin."""
+        waiting = [trial for trial in live if trial.status == trial.PENDING]
+        for trial in live:
+            if trial.status == trial.RUNNING:
+                self.bridge.runs(trial.trial_id, _worker(trial))
+        if not self.bridge.controller.leaving:
+            return min(waiting, key=lambda trial: self.bridge.units[trial.trial_id].number, default=None)
+        for trial in waiting:
+            self.bridge.controller.withdrawn(self.bridge.units[trial.trial_id])
+            tune_controller.stop_trial(trial)
+        return None
+
+
+def _worker(trial: Any) -> object:  # noqa: ANN401
+    """The actor that runs a trial."""
+    return trial.temporary_state.ray_actor
 
 
 def run(controller: Controller, place: Place) -> None:
