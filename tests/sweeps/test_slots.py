@@ -89,6 +89,15 @@ def test_a_unit_that_waited_for_a_place_does_not_begin_any_more_when_it_drains(w
     assert controller.next() is Signal.DONE
 
 
+def test_a_unit_that_is_taken_back_waits_again(world):
+    controller = world.controller(SWEEP, searching=False)
+    first = controller.next()
+    controller.withdrawn(first)
+    assert not controller.running
+    assert controller.next().stages == first.stages
+    assert controller.fatal is None
+
+
 def test_units_of_a_shape_that_waits_for_a_place_already_let_others_go_first(world):
     first, second = Resources(2), Resources(1)
     controller = world.controller(SWEEP, searching=False)
