@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.simclr_task import BATCH, ENCODERS, LEAST_CROP, LR, TAU, Task, knn, root, timed
+from contrast import Cosine
 from contrast.random import generator
 
 
@@ -42,14 +43,14 @@ def training(task: Task, model: nn.Module) -> Iterator[None]:
     loader = DataLoader(Pictures(task, transform), batch_size=BATCH, shuffle=True, drop_last=True)
     criterion = NTXentLoss(temperature=TAU)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
-    for _ in range(task.epochs):
+    for epoch in range(1, task.epochs + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = Cosine().at(LR, epoch, task.epochs)
         for (one, other), _labels in loader:
             loss = criterion(model(one), model(other))
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-        schedule.step()
         yield
 
 

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.row import Row, shown
 from benchmarks.simclr_task import BATCH, ENCODERS, LR, TAU, Task, knn, root, timed
-from contrast import SGD, MLPHead, NTXent, Pretrain, SimCLRViews
+from contrast import SGD, BatchNormHead, NTXent, Pretrain, SimCLRViews
 from contrast.model import Artefact
 from contrast.stage import Workspace
 
@@ -36,7 +36,7 @@ def pretraining(task: Task) -> Pretrain:
         encoder=ENCODERS[task.encoder],
         views=SimCLRViews(),
         loss=NTXent(TAU),
-        head=MLPHead(2),
+        head=BatchNormHead(2),  # as lightly has it
         batch_size=BATCH,
         epochs=task.epochs,
         seed=task.seed,
