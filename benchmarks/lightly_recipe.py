@@ -1,7 +1,7 @@
 """SimCLR as lightly's users write it: its transform, head and loss, torch's DataLoader and a loop. Prints JSON.
 
-Runs in `.venv-peers`. The encoder is ours with the weights that ours begins with; crops, jitter, normalisation and the schedule
-are set to what ours are. One thread does everything, as in ours: the loader has no worker processes.
+Runs in `.venv-peers`. The transform is its own for small images (half the jitter, no blur). The encoder is ours with the weights that
+ours begins with, under our normalisation and schedule. One thread does everything, as in ours: the loader has no worker processes.
 """
 
 import json
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.simclr_task import BATCH, ENCODERS, LEAST_CROP, LR, TAU, Task, knn, root, timed
+from benchmarks.simclr_task import BATCH, ENCODERS, LR, TAU, Task, knn, root, timed
 from contrast import Cosine
 from contrast.random import generator
 
@@ -39,7 +39,7 @@ class Pictures(Dataset[tuple[list[Tensor], int]]):
 def training(task: Task, model: nn.Module) -> Iterator[None]:
     """Yields after each epoch."""
     constants = {"mean": list(task.data.mean), "std": list(task.data.std)}
-    transform = SimCLRTransform(input_size=32, cj_strength=0.5, min_scale=LEAST_CROP, gaussian_blur=0.0, normalize=constants)
+    transform = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0, normalize=constants)
     loader = DataLoader(Pictures(task, transform), batch_size=BATCH, shuffle=True, drop_last=True)
     criterion = NTXentLoss(temperature=TAU)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=1e-4)

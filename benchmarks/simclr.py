@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.row import Row, shown
 from benchmarks.simclr_task import BATCH, ENCODERS, LR, TAU, Task, knn, root, timed
-from contrast import SGD, BatchNormHead, NTXent, Pretrain, SimCLRViews
+from contrast import SGD, BatchNormHead, NTXent, Pretrain, moco_cifar
 from contrast.model import Artefact
 from contrast.stage import Workspace
 
@@ -34,9 +34,9 @@ def pretraining(task: Task) -> Pretrain:
     return Pretrain(
         data=task.data.whole,
         encoder=ENCODERS[task.encoder],
-        views=SimCLRViews(),
+        views=moco_cifar(),  # crops of 8 to 100 %, flip, jitter, grey: as lightly has them, like the head
         loss=NTXent(TAU),
-        head=BatchNormHead(2),  # as lightly has it
+        head=BatchNormHead(2),
         batch_size=BATCH,
         epochs=task.epochs,
         seed=task.seed,

@@ -16,7 +16,7 @@ from contrast import CIFAR10, ResNet18, SmallResNet
 from contrast.encoders.encoder import Encoder
 from contrast.signals import knn_accuracy
 
-BATCH, LR, TAU, LEAST_CROP = 64, 0.05, 0.5, 0.2
+BATCH, LR, TAU = 64, 0.05, 0.5
 ENCODERS: dict[str, Encoder] = {"small": SmallResNet(16), "resnet18": ResNet18()}
 
 
