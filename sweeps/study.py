@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from contrast.data.dataset import Phase
 from contrast.stage import Stage
-from sweeps.calling import call
+from sweeps.calling import call, call_with
 from sweeps.grid import combinations
 from sweeps.samplers import Grid, built
 from sweeps.search import fixed
@@ -108,7 +108,7 @@ class Study:
         before = dict(self._storage.get_study_system_attrs(self._id))
         if index < len(self.sweep.points):
             self._study.enqueue_trial({**self.sweep.points[index], **held})
-        trial = self._study.ask()
+        trial = call_with("Sweep.sampler", self._study.sampler, self._study.ask)
         stages = call_space(self.sweep, trial, self.sweep.seeds[0], self.phase, self.arm)
         after = self._storage.get_study_system_attrs(self._id)
         changed = {name: value for name, value in after.items() if name not in before or before[name] != value}

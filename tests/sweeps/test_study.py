@@ -285,6 +285,17 @@ def test_a_pruner_that_raises_is_told_by_its_line():
         study.should_prune(0, {50: 1.0}, range(0))
 
 
+class Lost(optuna.samplers.RandomSampler):
+    def before_trial(self, study, trial):
+        raise KeyError(trial.number)
+
+
+@pytest.mark.parametrize("fixed", [{}, {"kind": "good"}], ids=["free", "with a fixed knob"])
+def test_a_sampler_that_raises_is_told_in_one_line(fixed):
+    with pytest.raises(UserError, match=r"^Sweep\.sampler: KeyError in \w+, \w+\.py:\d+: 0\. Mend that line\.$"):
+        Study(searched(sampler=Lost, fixed=fixed), {}, "search").draw(0)
+
+
 def test_the_gaussian_process_says_nothing_where_its_search_is_over():
     said = []
     handler = logging.Handler()
