@@ -192,8 +192,11 @@ class Plain(tune.Trainable):  # type: ignore[misc]
         return {"loss": self.point["x"], "done": True}
 
 
-def plain(units: int, slots: int, seconds: float, *, reuse: bool) -> dict[str, float]:
-    """Plain Tune trials."""
+def plain(units: int, slots: int, seconds: float, *, reuse: bool, loggers: bool = True) -> dict[str, float]:
+    """Plain Tune trials: as Tune is without our settings, or without the loggers that write each result as CSV, JSON and events."""
+    for name in [name for name in os.environ if name.startswith(("TUNE_", "RAY_AIR_"))]:  # the engine set them as it was imported
+        if loggers or "LOGGERS" not in name:
+            del os.environ[name]
     with tempfile.TemporaryDirectory() as folder:
         cluster.connect(slots, None)
         (Path(folder) / "out").mkdir()
@@ -274,6 +277,7 @@ def leaves() -> dict[str, float]:
 MEASURED: dict[str, Callable[[], dict[str, float]]] = {
     "ours": lambda: ours(300, 1, 0.05),
     "reused": lambda: plain(300, 1, 0.05, reuse=True),
+    "silent": lambda: plain(300, 1, 0.05, reuse=True, loggers=False),
     "fresh": lambda: plain(12, 1, 0.05, reuse=False),
     "long": lambda: ours(24, 2, 10.0),
     "solo": lambda: {"wall": float(np.median([_timed(10.0) for _ in range(2)]))},
