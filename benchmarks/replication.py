@@ -19,6 +19,7 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from analysis import KNN, LinearProbe
+from analysis.measure import Measure
 from analysis.statistics import interval
 from benchmarks.row import Row
 from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, Stage
@@ -159,7 +160,7 @@ class Library:
                 yield Message("epoch", index, epoch, metrics)
             store.shown.add(unit.identities[stage])
             yield Message("committed", index)
-            if record.outcome == "diverged":
+            if record.outcome == "diverged" and not isinstance(stage, Measure):
                 return
 
     def _record(self, unit: WorkUnit, index: int) -> Record:

@@ -134,9 +134,13 @@ class Controller:
 
     def began(self, unit: WorkUnit, node: str = "") -> Signal:
         """A worker, on the cluster's node of this id, took the unit up; STOP when it is not to begin any more."""
+        self.taken_up(unit, node)
+        return self._stop(unit) if self.leaving else Signal.CONTINUE
+
+    def taken_up(self, unit: WorkUnit, node: str) -> None:
+        """A worker on this node works on the unit, whatever else is to begin."""
         self.nodes.began(unit.number, node)
         self._heard(unit)
-        return self._stop(unit) if self.leaving else Signal.CONTINUE
 
     def _heard(self, unit: WorkUnit) -> None:
         """A message of a unit: what it occupies counts from its first one on."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import cloudpickle
 
@@ -115,7 +116,7 @@ class Bridge:
         self.controller, self.place = controller, place
         self.units: dict[str, WorkUnit] = {}
         self.last: dict[str, int] = {}
-        self.nodes: dict[object, str] = {}
+        self.nodes: WeakKeyDictionary[object, str] = WeakKeyDictionary()
         self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
@@ -140,7 +141,7 @@ class Bridge:
         """A worker has taken a unit up; a new one tells itself when it began, and where."""
         if worker in self.nodes and trial_id not in self.last:
             self.last[trial_id] = 0
-            self.controller.began(self.units[trial_id], self.nodes[worker])
+            self.controller.taken_up(self.units[trial_id], self.nodes[worker])
 
     def hear(self, trial_id: str, worker: object, result: dict[str, Any]) -> Signal:
         """A result: pass its messages on, once; all of them, since what is told is done."""
@@ -151,11 +152,11 @@ class Bridge:
         self.last[trial_id] = iteration
         unit = self.units[trial_id]
         messages = [Message(**message) for message in json.loads(result.get("messages", "[]"))]
+        signals = []
         if first:
             self.nodes[worker] = result["node"]
-            if self.controller.began(unit, result["node"]) is Signal.STOP and messages[0].kind == "began":
-                return Signal.STOP
-        signals = [tell(self.controller, unit, message) for message in messages]
+            signals.append(self.controller.began(unit, result["node"]))
+        signals += [tell(self.controller, unit, message) for message in messages if message.kind != "began"]
         return Signal.STOP if self.controller.ending or Signal.STOP in signals else Signal.CONTINUE
 
     def over(self, trial_id: str, lost: bool) -> None:
@@ -233,10 +234,13 @@ class UnitScheduler(schedulers.FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401
         """Of the units that wait for a place the one handed out first; the parent looks at all trials that ever were, at every event."""
-        live = tune_controller.get_live_trials()
-        return self.bridge.guarded(
-            lambda: self._look([trial for trial in live if trial.trial_id in self.bridge.units], tune_controller), None
-        )
+        live = [trial for trial in tune_controller.get_live_trials() if trial.trial_id in self.bridge.units]
+        chosen = self.bridge.guarded(lambda: self._look(live, tune_controller), None)
+        if self.bridge.error is not None:
+            for trial in live:
+                if trial.status == trial.PENDING:
+                    tune_controller.stop_trial(trial)
+        return chosen
 
     def _look(self, live: list[Any], tune_controller: Any) -> Any:  # noqa: ANN401
         """Hear of those that run since the last event, and take back those that wait when no further unit is to begin."""

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    """Whether pixels, labels and ids are equal."""
+    return all(np.array_equal(x, y) for x, y in zip(a[:3], b[:3], strict=True))
 
 
 def test_row_order_shards_and_layout_change_nothing(tmp_path, toy):
@@ -153,7 +154,7 @@ def test_a_class_may_be_added_to_the_files_under_the_same_name(tmp_path, toy):
     old = toy.dataset(classes=(0,)).load(toy.parquet(tmp_path, images, labels))
     more, _ = toy.images(seed=1, n=5)
     toy.parquet(tmp_path, np.concatenate([images, more]), np.concatenate([labels, np.full(5, 3)]))
-    assert same(old, (part[:20] for part in toy.dataset(classes=(0, 3)).load(tmp_path)))
+    assert same(old, [part[:20] for part in toy.dataset(classes=(0, 3)).load(tmp_path)[:3]])
     assert len(toy.dataset(classes=(3,)).load(tmp_path).ids) == 5
 
 
