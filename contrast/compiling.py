@@ -4,10 +4,13 @@ import os
 import shutil
 import sys
 
+import torch
 from torch import nn
 
 from contrast.component import UserError
 from contrast.distributed import Processes
+
+LIMIT = 64  # shapes of batches, with and without gradient; beyond it torch would go on without compiling
 
 
 def compile_(net: nn.Module, processes: Processes) -> None:
@@ -21,4 +24,5 @@ def compile_(net: nn.Module, processes: Processes) -> None:
         raise UserError(f"compiled = True: no C++ compiler {compiler!r} is found here. Install it, name another in CXX, or leave it out.")
     if not processes.alone:
         raise UserError(f"compiled = True: {processes.size} processes train together. Ask for one GPU, or leave it out.")
-    net.compile(dynamic=False)
+    torch.compiler.reset()  # code of earlier networks counts against the limit, and stays in memory
+    net.compile(dynamic=False, recompile_limit=LIMIT)

@@ -117,6 +117,11 @@ class Pretrain(Stage):
         """The batch must not be larger than the data."""
         require_a_batch(self, size)
 
+    def check_processes(self, count: int) -> None:
+        """Compiled code knows no other processes."""
+        alone = count == 1 or not self.compiled
+        require(alone, self, "compiled", f"is for one process, and {count} would train together", "Ask for one GPU, or leave it out.")
+
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
         images = workspace.images(self.data)

@@ -7,6 +7,7 @@ from functools import partialmethod
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from contrast import SGD, Classifier, ContrastiveInputGradient, ConvN, CropViews, CrossEntropy, Digits, MLPHead, NTXent, Pretrain, UserError
 from contrast.compiling import compile_
@@ -78,3 +79,30 @@ def test_where_nothing_can_be_compiled_training_does_not_begin(compiler, size, w
     monkeypatch.setenv("CXX", compiler)
     with pytest.raises(UserError, match=rf"^compiled = True: {why}.+\. .+leave it out"):
         compile_(initial_net(PLAIN.data, PLAIN.encoder, PLAIN.head, 0), Processes(0, size))
+
+
+def test_several_gpus_for_what_is_compiled_are_refused_before_anything_runs():
+    COMPILED.check_processes(1)
+    PLAIN.check_processes(2)
+    with pytest.raises(UserError, match=r"^Pretrain\.compiled = True: is for one process, and 2 would train together\. Ask for one GPU"):
+        COMPILED.check_processes(2)
+
+
+class Wide(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, width)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_networks_that_follow_each_other_in_a_process_are_all_compiled(monkeypatch):
+    counted = CompileCounter()
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=counted))
+    for width in range(1, 12):
+        net = Wide(width)
+        compile_(net, Processes())
+        before = counted.frame_count
+        net(torch.ones(3, 2))
+        assert counted.frame_count > before, width
