@@ -22,6 +22,7 @@ class ContrastiveInputGradient(Penalty):
 
     _: KW_ONLY
     scaling: Literal["per_view", "averaged"] | None = None
+    version: ClassVar[int] = 2
     of_squares: ClassVar[bool] = True
 
     def accepts(self, loss: Loss) -> bool:

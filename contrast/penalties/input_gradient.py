@@ -21,6 +21,7 @@ class InputGradient(Penalty):
     Takes losses that classify every view by itself: `CrossEntropy` and `MaxMargin`.
     """
 
+    version: ClassVar[int] = 2
     of_squares: ClassVar[bool] = True
 
     def accepts(self, loss: Loss) -> bool:

@@ -21,6 +21,7 @@ class LayerwiseInputGradient(Penalty):
     """
 
     decay: float = 0.1
+    version: ClassVar[int] = 2
     of_squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
