@@ -19,7 +19,6 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from analysis import KNN, LinearProbe
-from analysis.measure import Measure
 from analysis.statistics import interval
 from benchmarks.row import Row
 from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, Stage
@@ -32,7 +31,7 @@ from sweeps import Confirm, Sweep
 from sweeps.candidate import CandidateFiles
 from sweeps.controller import Controller, Signal, WorkUnit
 from sweeps.engines.inline import tell
-from sweeps.engines.worker import Message, Place, execute
+from sweeps.engines.worker import Message, Place, execute, leaves_nothing
 from sweeps.fingerprint import fingerprint
 from sweeps.memory import PeakMemory
 from sweeps.population import Population
@@ -160,7 +159,7 @@ class Library:
                 yield Message("epoch", index, epoch, metrics)
             store.shown.add(unit.identities[stage])
             yield Message("committed", index)
-            if record.outcome == "diverged" and not isinstance(stage, Measure):
+            if leaves_nothing(stage, record):
                 return
 
     def _record(self, unit: WorkUnit, index: int) -> Record:

@@ -40,9 +40,10 @@ class MoCo(Stage):
     `queue` is K, the number of earlier keys, a multiple of `batch_size`; what is left of an epoch after its last full batch is left
     out. `momentum`, from 0 to 1, is the share of the key network that stays at each step: 1 keeps it as it was initialised, at 0 it is
     the query network. `temperature` is above 0. Batch normalisations take the statistics of `norm_groups` equal parts of the batch,
-    and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat. The defaults are those published
-    for CIFAR-10, with batches of 512, `SGD(0.06, weight_decay=5e-4)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and
-    batches of 256. Several processes compute what one does; then `norm_groups` must be a multiple of their number.
+    and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat. The defaults of these four are
+    those published for CIFAR-10, with batches of 512, `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they
+    are 65536, 0.999, 0.07 and batches of 256. Several processes compute what one does; then `norm_groups` must be a multiple of their
+    number.
     Results: `loss` of the last epoch.
     """
 

@@ -43,8 +43,8 @@ class Pretrain(Stage):
     `seed` decides initial weights, order and views; `batches` None takes the images in random order. A penalty of weight 0 is
     no penalty. `precision` is that of the network's forward and backward pass; losses are always computed in float32.
     `chunk` (images, 2 or more) has a batch embedded so many images at a time, with the loss and the gradient of the whole batch;
-    memory for the backward pass is that of one chunk, time about a third more. Batch normalisation takes its statistics over a
-    chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
+    memory for the backward pass is that of one chunk, at the price of a second forward pass. Batch normalisation takes its statistics over
+    a chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
     has, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start and gives the
     same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
     `mix` (`MixUp`, `CutMix`) mixes each image, after its views are made, with the one before it in the batch, for a loss that takes

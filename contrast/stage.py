@@ -7,6 +7,7 @@ the end returns its results. Whoever drives it may close it between two epochs, 
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Diverged(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Stage(Component):
+class Stage(Component, ABC):
     """A component that runs. Fields that are stages are its upstream; there is no other way to depend on one.
 
     `parallel`: whether several processes can run it together, each with its own workspace; then it yields the same in all.
@@ -41,9 +42,9 @@ class Stage(Component):
 
     parallel: ClassVar[bool] = False
 
+    @abstractmethod
     def run(self, workspace: "Workspace") -> Generator[Metrics, None, Metrics]:
         """Yield the metrics of each epoch (after saving state), return the results; the first result is the main one."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it runs")
 
     def model(self, workspace: "Workspace") -> Model:
         """The network this stage leaves, from its artefact in `workspace`. Only stages that train or make one have it."""

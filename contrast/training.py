@@ -13,7 +13,7 @@ from contrast.data.dataset import Dataset
 from contrast.loop import load_training_state, training_state
 from contrast.model import Model, Net
 from contrast.optim.schedule import Schedule
-from contrast.stage import Metrics, Stage, Workspace
+from contrast.stage import Diverged, Metrics, Stage, Workspace
 
 
 @runtime_checkable
@@ -68,6 +68,7 @@ def train(
     """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told; keep the weights of `net`.
 
     All of `trained`, which may be more than `net`, is saved. The monitor reads a copy of `net` every twentieth of the epochs.
+    Raises `Diverged` when a weight of `net` is not finite after an epoch.
     """
     done, state = workspace.restore()
     if done:
@@ -75,6 +76,8 @@ def train(
     metrics: Metrics = workspace.last_metrics()
     for number in range(done + 1, stage.length + 1):
         metrics = epoch(number)
+        if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
+            raise Diverged(f"the weights became infinite or no numbers in epoch {number}")
         if workspace.monitor is not None and (number % max(1, stage.length // 20) == 0 or number == stage.length):
             metrics |= workspace.monitor(Model(stage, workspace.so_far(), partial(copy.deepcopy, net), final=False))
         workspace.save(number, metrics, training_state(trained, optimizer))

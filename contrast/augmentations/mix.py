@@ -19,14 +19,20 @@ _POLAR = 3  # uniform numbers that one attempt at a gamma variable takes
 class Mix(Component, ABC):
     """Mixes every image with the one before it in the batch, as torchvision does; the first one's is the last.
 
-    The share of an image in its mixture is drawn from Beta(`alpha`, `alpha`) by its id; `alpha` > 0. All of its views are
+    The share of an image in its mixture is drawn from Beta(`alpha`, `alpha`) by its id; `alpha` >= 0.001. All of its views are
     mixed alike.
     """
 
     alpha: float
 
     def __post_init__(self) -> None:
-        require(0 < self.alpha < math.inf, self, "alpha", "must be above 0 and finite", "Usual values are 0.2 for MixUp and 1 for CutMix.")
+        require(
+            0.001 <= self.alpha < math.inf,
+            self,
+            "alpha",
+            "must be at least 0.001 and finite",
+            "Usual values are 0.2 for MixUp and 1 for CutMix.",
+        )
 
     @abstractmethod
     def __call__(

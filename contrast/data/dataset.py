@@ -108,6 +108,11 @@ class Dataset(Component, ABC):
         return replace(self, part="held_out" if _checked(phase) == "search" else "test")
 
     @property
+    def lasts(self) -> bool:
+        """Whether every epoch of a training sees the same images."""
+        return True
+
+    @property
     def num_classes(self) -> int:
         """The number of classes after selection."""
         return self.class_count if self.classes is None else len(self.classes)

@@ -61,6 +61,11 @@ class DigitsOnImages(Dataset):
         return derived_name("digits-on-images", self, beside=("redrawn",))
 
     @property
+    def lasts(self) -> bool:
+        """Unless its digits are drawn again."""
+        return self.redrawn is None
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """The channels of `of`, at `side`."""
         channels, own, _ = self.of.shape

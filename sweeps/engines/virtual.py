@@ -10,12 +10,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.stage import Metrics, Stage
 from sweeps.controller import Controller, Signal, WorkUnit
 from sweeps.engines.inline import tell
-from sweeps.engines.worker import Message
+from sweeps.engines.worker import Message, leaves_nothing
 from sweeps.fingerprint import monitored
 from sweeps.resources import Resources
 from sweeps.store import Record, Untouched
@@ -204,7 +203,7 @@ def _work(unit: WorkUnit, nature: Nature, store: Imagined) -> Work:
                 return
         yield Message("committed", index)
         record = store.held(stage, identity)
-        if record is None or (record.outcome == "diverged" and not isinstance(stage, Measure)):
+        if record is None or leaves_nothing(stage, record):
             return
 
 

@@ -35,7 +35,7 @@ from sweeps.engines import processes
 from sweeps.fingerprint import monitored, package_digest
 from sweeps.masking import masked
 from sweeps.resources import Resources
-from sweeps.store import Store, read_curve
+from sweeps.store import Record, Store, read_curve
 
 PROBE = 1024  # images
 
@@ -92,8 +92,13 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
                 return
         yield Message("committed", index)
         record = store.held(stage, identity)
-        if record is None or (record.outcome == "diverged" and not isinstance(stage, Measure)):
-            return  # nothing can be measured of it; what follows a measure is another one of the same stage
+        if record is None or leaves_nothing(stage, record):
+            return
+
+
+def leaves_nothing(stage: Stage, record: Record) -> bool:
+    """Whether nothing can follow in a unit: its stage diverged. After a measure that did, there are others of the same stage."""
+    return record.outcome == "diverged" and not isinstance(stage, Measure)
 
 
 def _run(

@@ -125,6 +125,10 @@ def test_the_kept_log_probabilities_are_those_of_the_kept_classifiers(bench):
 class Pooled(Stage):
     """The mean of each quarter of the image: few features, on like scales, that do not separate the classes."""
 
+    def run(self, workspace):
+        return {"done": 1.0}
+        yield {}
+
     def model(self, workspace):
         encoder = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
         return Model(self, Artefact(workspace.folder, {}), lambda: Net(TASK.mean, TASK.std, encoder, nn.Identity()))

@@ -232,6 +232,7 @@ def test_networks_see_bits_as_nought_and_one():
         (lambda: TwoSizes(shown="none"), "TwoSizes.shown = 'none'"),
         (lambda: DigitsOnImages(pool=0), "DigitsOnImages.pool = 0"),
         (lambda: DigitsOnImages(pool=4, probed="digit", redrawn="each epoch"), "DigitsOnImages.redrawn = 'each epoch'"),
+        (lambda: RandomBits(bits=2, of=DigitsOnImages(pool=4, redrawn="each epoch")), "must be the same in every epoch"),
         (lambda: DigitsOnImages(pool=4, side=4), "DigitsOnImages.side = 4"),
         (lambda: RandomBits(bits=33), "RandomBits.bits = 33"),
         (lambda: RandomBits(bits=3, of=Digits(fraction=0.5)), "RandomBits.of .*must be whole"),

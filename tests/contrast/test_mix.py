@@ -132,5 +132,5 @@ def test_mixtures_are_for_losses_that_take_shares_of_classes():
     with pytest.raises(UserError, match=r"^Pretrain\.mix = MixUp\(alpha=0\.2\): does not fit MaxMargin\. .+"):
         replace(STAGE, loss=MaxMargin())
     for kind in (MixUp, CutMix):
-        with pytest.raises(UserError, match=rf"^{kind.__name__}\.alpha = 0: must be above 0 and finite\. .+"):
+        with pytest.raises(UserError, match=rf"^{kind.__name__}\.alpha = 0: must be at least 0\.001 and finite\. .+"):
             kind(0)

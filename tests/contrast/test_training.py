@@ -224,6 +224,15 @@ def test_a_loss_that_is_not_finite_diverges_and_leaves_no_weights(bench, stage):
     assert not list(bench.folder.rglob("weights.safetensors"))
 
 
+def test_a_last_step_that_leaves_no_finite_weights_diverges(bench):
+    with pytest.raises(Diverged, match=r"^the weights became infinite or no numbers in epoch 1$"):
+        bench.run(
+            replace(
+                FROZEN, data=Digits(per_class=4), batch_size=40, epochs=1, loss=NTXent(1e-3), schedule=Cosine(1.0), optimizer=SGD(lr=3e38)
+            )
+        )
+
+
 def test_a_batch_larger_than_the_data_is_refused_before_training():
     SIMCLR.check(lambda data: 40)
     with pytest.raises(UserError, match=r"Pretrain\.batch_size = 40: is larger than the data \(39 images\)\. Lower"):

@@ -31,12 +31,20 @@ class Train(Stage):
     seed: int
     loss: Loss = Loss()
 
+    def run(self, workspace):
+        return {"done": 1.0}
+        yield {}
+
 
 @dataclass(frozen=True)
 class FineTune(Stage):
     of: Stage
     classes: tuple[int, ...]
     epochs: int = 3
+
+    def run(self, workspace):
+        return {"done": 1.0}
+        yield {}
 
 
 @dataclass(frozen=True)
