@@ -85,7 +85,7 @@ class Step:
     def _split(self, count: int) -> Split:
         return Split(count, self.chunk, self.processes, self.mix is not None)
 
-    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
+    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it.
 
         `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of this process' `rows`.
@@ -103,7 +103,7 @@ class Step:
         return loss, _one_number(self.penalty, self.penalty(inputs, output, wanted, drawn))
 
     def _in_chunks(
-        self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: "Place", split: Split, drawn: Loss
+        self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place, split: Split, drawn: Loss
     ) -> tuple[Tensor, Tensor]:
         ends = np.cumsum([len(rows) for rows in split.read])[:-1]
         parts = list(zip(pixels.tensor_split(ends.tolist()), np.split(ids, ends), strict=True))
@@ -122,7 +122,7 @@ class Step:
         penalty = self.penalty
         return loss, squares(lambda given: penalty.squares(given, wanted, drawn), output, embed, net, split)
 
-    def _inputs(self, pixels: Tensor, ids: np.ndarray, at: "Place") -> tuple[Tensor, Tensor]:
+    def _inputs(self, pixels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The views of some images, mixed if they are to be, and each image's own share of its mixture [n]."""
         inputs = self.views(pixels.float() / 255, ids, at.seed, at.epoch)
         shares = inputs.new_ones(len(inputs))

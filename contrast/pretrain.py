@@ -16,9 +16,11 @@ from contrast.augmentations.mix import Mix
 from contrast.augmentations.views import Views
 from contrast.batches.batches import Batches
 from contrast.batches.class_pairs import ClassPairs
+from contrast.chunks import Split
 from contrast.compiling import compile_
 from contrast.component import require
 from contrast.data.dataset import Dataset
+from contrast.distributed import Processes
 from contrast.encoders.encoder import Encoder
 from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
@@ -43,10 +45,10 @@ class Pretrain(Stage):
     `seed` decides initial weights, order and views; `batches` None takes the images in random order. A penalty of weight 0 is
     no penalty. `precision` is that of the network's forward and backward pass; losses are always computed in float32.
     `chunk` (images, 2 or more) has a batch embedded so many images at a time, with the loss and the gradient of the whole batch;
-    memory for the backward pass is that of one chunk, at the price of a second forward pass. Batch normalisation takes its statistics over
-    a chunk then, which is another training than without, and its running statistics once a chunk. None, or as many as a batch
-    has, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start and gives the
-    same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
+    memory for the backward pass is that of one chunk, at the price of a second forward pass. Batch normalisation takes its statistics
+    over a chunk then, which is another training than without, and its running statistics once a chunk. None, or so many that the
+    batch is one chunk, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start
+    and gives the same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
     `mix` (`MixUp`, `CutMix`) mixes each image, after its views are made, with the one before it in the batch, for a loss that takes
     shares of classes.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
@@ -174,7 +176,7 @@ def _require_chunks(stage: Pretrain) -> None:
         name = type(stage.penalty).__name__
         cure = "Give it of_squares and squares, or set chunk=None."
         require(stage.penalty.of_squares, stage, "chunk", f"{name} does not say of which squared gradients it is the sum", cure)
-    if stage.chunk >= stage.batch_size:
+    if len(Split(stage.batch_size, stage.chunk, Processes()).chunks) == 1:
         object.__setattr__(stage, "chunk", None)
 
 

@@ -42,7 +42,7 @@ METHODS = (*LOSSES, "moco", "random")
 
 
 @dataclass(frozen=True)
-class Pretraining:
+class PretrainingMethods:
     """The scale of the comparison. `lr` is the rate at the start of the cosine for batches of `batch_size`."""
 
     encoder: Encoder

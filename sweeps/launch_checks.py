@@ -37,7 +37,7 @@ def searches(sweep: Sweep) -> bool:
     if not drawn:
         refuse_idle_without_knobs(sweep)
     else:
-        built(sweep.sampler, sweep.sampler_seed, sweep.sampler_seed, sweep.fixed)  # refuses what makes no sampler
+        built(sweep.sampler, sweep.sampler_seed, sweep.sampler_seed)  # refuses what makes no sampler
     return drawn
 
 

@@ -134,14 +134,20 @@ class Grid:
 Sampler = TPE | GP | NSGA2 | QMC | Random
 
 
-def built(sampler: Sampler | Callable[[int], BaseSampler] | None, seed: int, arm_seed: int, held: Mapping[str, Any]) -> BaseSampler:
-    """The sampler of one draw, which holds the knobs in `held`."""
+def built(sampler: Sampler | Callable[[int], BaseSampler] | None, seed: int, arm_seed: int) -> BaseSampler:
+    """The sampler of one draw."""
     with warnings.catch_warnings():  # of what may change some day; here every argument is spelled out
         for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)
         chosen = sampler if sampler is not None else TPE()
-        made = chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else _own(chosen, seed)
-        return PartialFixedSampler(dict(held), made) if held else made
+        return chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else _own(chosen, seed)
+
+
+def holding(sampler: BaseSampler, held: Mapping[str, Any]) -> BaseSampler:
+    """The sampler, with the knobs in `held` at their values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PartialFixedSampler(dict(held), sampler) if held else sampler
 
 
 def _own(make: Callable[[int], BaseSampler], seed: int) -> BaseSampler:

@@ -20,7 +20,7 @@ from contrast.data.dataset import Phase
 from contrast.stage import Stage
 from sweeps.calling import call, call_with
 from sweeps.grid import combinations
-from sweeps.samplers import Grid, built
+from sweeps.samplers import Grid, built, holding
 from sweeps.search import fixed
 from sweeps.sweep import Knob, Sweep, call_space
 
@@ -103,12 +103,13 @@ class Study:
             return self._of_grid(index, next(iter(self._grid.values())))
         self._next(index)
         seed, held = sampler_seed(self.sweep, self.arm, index), self.sweep.fixed
-        if not isinstance(self.sweep.sampler, Grid):
-            self._study.sampler = built(self.sweep.sampler, seed, sampler_seed(self.sweep, self.arm, None), held)
+        assert not isinstance(self.sweep.sampler, Grid)  # it has no study
+        made = built(self.sweep.sampler, seed, sampler_seed(self.sweep, self.arm, None))
+        self._study.sampler = holding(made, held)
         before = dict(self._storage.get_study_system_attrs(self._id))
         if index < len(self.sweep.points):
             self._study.enqueue_trial({**self.sweep.points[index], **held})
-        trial = call_with("Sweep.sampler", self._study.sampler, self._study.ask)
+        trial = call_with("Sweep.sampler", made, self._study.ask)
         stages = call_space(self.sweep, trial, self.sweep.seeds[0], self.phase, self.arm)
         after = self._storage.get_study_system_attrs(self._id)
         changed = {name: value for name, value in after.items() if name not in before or before[name] != value}

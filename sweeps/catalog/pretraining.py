@@ -7,7 +7,7 @@ adds what each method takes in time and memory.
 """
 
 from contrast import CIFAR10, Digits, SmallResNet
-from search_spaces.pretraining import METHODS, Pretraining
+from search_spaces.pretraining import METHODS, PretrainingMethods
 from sweeps.catalog.preset import chosen
 from sweeps.sweep import Sweep
 
@@ -17,8 +17,8 @@ def pretraining(preset: str = "mini") -> Sweep:
     space, seeds = chosen(
         preset,
         {
-            "smoke": (Pretraining(SmallResNet(2), Digits(per_class=20), epochs=2, batch_size=64), (0, 1)),
-            "mini": (Pretraining(SmallResNet(16), CIFAR10(per_class=1000), epochs=20, batch_size=64, precision="bf16"), (0, 1, 2)),
+            "smoke": (PretrainingMethods(SmallResNet(2), Digits(per_class=20), epochs=2, batch_size=64), (0, 1)),
+            "mini": (PretrainingMethods(SmallResNet(16), CIFAR10(per_class=1000), epochs=20, batch_size=64, precision="bf16"), (0, 1, 2)),
         },
     )
     return Sweep(

@@ -212,6 +212,7 @@ def test_chunks_are_the_batch_in_order_each_of_two_images_or_more(count, chunk, 
 
 def test_a_chunk_that_holds_the_batch_is_no_chunk():
     assert replace(SIMCLR, chunk=20) == replace(SIMCLR, chunk=999) == SIMCLR
+    assert replace(SIMCLR, batch_size=3, chunk=2) == replace(SIMCLR, batch_size=3), "none has a single image"
     assert fingerprint(replace(SIMCLR, chunk=20)) == fingerprint(SIMCLR) != fingerprint(replace(SIMCLR, chunk=19))
 
 

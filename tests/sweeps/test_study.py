@@ -292,7 +292,7 @@ class Lost(optuna.samplers.RandomSampler):
 
 @pytest.mark.parametrize("fixed", [{}, {"kind": "good"}], ids=["free", "with a fixed knob"])
 def test_a_sampler_that_raises_is_told_in_one_line(fixed):
-    with pytest.raises(UserError, match=r"^Sweep\.sampler: KeyError in \w+, \w+\.py:\d+: 0\. Mend that line\.$"):
+    with pytest.raises(UserError, match=r"^Sweep\.sampler: KeyError in before_trial, test_study\.py:\d+: 0\. Mend that line\.$"):
         Study(searched(sampler=Lost, fixed=fixed), {}, "search").draw(0)
 
 
