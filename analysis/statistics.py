@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import scipy  # its parts are loaded when they are first used, which spares every short command half a second
+import scipy  # its parts are loaded when they are first used; scipy.stats alone would take each command half a second
 from jaxtyping import Float
 
 from contrast.component import UserError
@@ -123,7 +123,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Paired:
     mean, sd, n = estimate.mean, estimate.sd, estimate.n
     if sd is None:
         return Paired(mean, None, 1, None, None, None, None)
-    p = float(2 * scipy.stats.t.sf(abs(mean) / sd * math.sqrt(n), n - 1)) if sd else float(mean == 0)
+    p = float(2 * scipy.special.stdtr(n - 1, -abs(mean) / sd * math.sqrt(n))) if sd else float(mean == 0)
     return Paired(mean, estimate.half, n, p, mean / sd if sd else None, _sign_flip(difference), detectable(n) * sd)
 
 
@@ -152,9 +152,9 @@ def power(n: int, effect: float) -> float:
     tail); good to 1e-6.
     """
     nodes, weights = _legendre()
-    spread = np.sqrt(scipy.stats.chi2.ppf((1 + nodes) / 2, n - 1) / (n - 1))
+    spread = np.sqrt(2 * scipy.special.gammaincinv((n - 1) / 2, (1 + nodes) / 2) / (n - 1))
     shift, critical = effect * math.sqrt(n), _quantile(n) * spread
-    return float(weights @ (scipy.stats.norm.sf(critical - shift) + scipy.stats.norm.cdf(-critical - shift)) / 2)
+    return float(weights @ (scipy.special.ndtr(shift - critical) + scipy.special.ndtr(-critical - shift)) / 2)
 
 
 def detectable(n: int) -> float:
@@ -176,7 +176,7 @@ def _legendre() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantile(n: int) -> float:
-    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    return float(scipy.special.stdtrit(n - 1, (1 + LEVEL) / 2))
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:

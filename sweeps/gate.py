@@ -51,7 +51,7 @@ def gate(signal: Sequence[float], final: Sequence[float]) -> Gate:
         return Gate(n, math.nan, math.nan)
     tau = float(scipy.stats.kendalltau(signal[:n], final[:n]).statistic)
     z = math.atanh(min(abs(tau), 1 - 1e-12))
-    return Gate(n, tau, math.tanh(z - float(scipy.stats.norm.ppf(LEVEL)) * math.sqrt(0.437 / (n - 4))))
+    return Gate(n, tau, math.tanh(z - float(scipy.special.ndtri(LEVEL)) * math.sqrt(0.437 / (n - 4))))
 
 
 def family(stage: Stage) -> tuple[str, Component | None]:

@@ -181,7 +181,7 @@ def quantile(level: float, rivals: int, n: int, seeds: int, dof: int) -> float:
     nodes, weights = np.polynomial.legendre.leggauss(64)
     shares, weights = (1 + nodes) / 2, weights / 2
     best = scipy.special.ndtri(shares ** (1 / rivals)) / math.sqrt(seeds)
-    noise = np.sqrt(scipy.stats.chi2.ppf(shares, dof) / dof)
+    noise = np.sqrt(2 * scipy.special.gammaincinv(dof / 2, shares) / dof)
     spread = math.sqrt(2 / n - 1 / seeds)
 
     def beyond(bound: float) -> float:

@@ -131,18 +131,22 @@ def _job(root: Path, env: Mapping[str, str]) -> Job:
 
 @dataclass(frozen=True)
 class OnCluster:
-    """What came of a submitted job and of scripts that joined a cluster: their roots, and what the dashboard says of the job."""
+    """What came of a submitted job and of scripts that joined a cluster: their roots, and what the dashboard says of the job.
+
+    `refused` is the exit code and the text of a run that asked for a GPU, which this cluster has not.
+    """
 
     roots: dict[str, Path]
     status: str
     printed: str
     without_token: int
+    refused: tuple[int, str]
 
 
 @pytest.fixture(scope="session")
 def cluster_run(beside: ThreadPoolExecutor, fresh_root: Fresh, tmp_path_factory: pytest.TempPathFactory) -> "Future[OnCluster]":
     """A smoke quickstart sent as a job, and each script from a folder outside the package, at once on one cluster."""
-    roots = {name: fresh_root(f"{name}-on-ray") for name in ("submitted", *SCRIPTS)}
+    roots = {name: fresh_root(f"{name}-on-ray") for name in ("submitted", "refused", *SCRIPTS)}
     return beside.submit(_on_cluster, roots, tmp_path_factory.mktemp("scripts"), dict(os.environ))
 
 
@@ -156,7 +160,10 @@ def _on_cluster(roots: dict[str, Path], folder: Path, env: Mapping[str, str]) ->
             runs.append(scripts.enter_context(Driver(f"{name}.py", "run", "--root", roots[name], cwd=folder, env=joined)))
         for run in runs:
             assert run.ended() == 0, run.text
-        return OnCluster(roots, cluster.ended("smoke"), cluster.logs("smoke"), cluster.get("/api/jobs/smoke", None)[0])
+        asks = ("-m", "sweeps", "run", *SMOKE, "--resources", "Pretrain=gpu:1", "--root", roots["refused"])
+        refused = scripts.enter_context(Driver(*asks, env=joined))
+        ended = refused.ended(), refused.text
+        return OnCluster(roots, cluster.ended("smoke"), cluster.logs("smoke"), cluster.get("/api/jobs/smoke", None)[0], ended)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from analysis.figures.palette import COLUMN, FONT, GREY, MM, Look
@@ -159,7 +160,7 @@ def short(text: str, width: int | float, size: float = FONT) -> str:
 @lru_cache(maxsize=4096)
 def width_of(text: str, size: float = FONT) -> float:
     """The width of one line of text in points."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0])
 
 
 def filled(parts: list[str], width: int | float, size: float = FONT) -> list[str]:

@@ -1,6 +1,6 @@
 """What no node of a cluster can ever grant is told before anything runs, with what each node has."""
 
-import os
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,6 @@ from contrast import UserError
 from sweeps import Resources, Sweep, main
 from sweeps.engines import cluster
 from sweeps.resources import cores_only, declared, parsed
-from tests import driver
 from tests.world import Score, Train
 
 UNITS = [Train(0.5, 0), Score(Train(0.5, 0))]
@@ -61,11 +60,11 @@ def test_what_a_function_of_resources_does_wrong_is_told_as_that():
 
 
 @pytest.mark.ray
-@pytest.mark.slow  # a cluster is started, beside others on a busy machine
-def test_a_gpu_that_is_not_there_is_refused_with_what_the_cluster_has(tmp_path):
-    env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    with driver.Driver("-m", "sweeps", "run", *driver.SMOKE, "--resources", "Pretrain=gpu:1", "--root", tmp_path, env=env) as run:
-        assert run.ended() == 2
-    assert "no node of the cluster has what is asked for Pretrain (cpu:1 gpu:1)" in run.text
-    assert f"cpu:{max(2, os.cpu_count())} gpu:0" in run.text
-    assert not list(tmp_path.glob("store/*/*"))
+@pytest.mark.timeout(900)
+def test_a_gpu_that_is_not_there_is_refused_with_what_the_cluster_has(cluster_run):
+    found = cluster_run.result()
+    code, text = found.refused
+    assert code == 2, text
+    assert "no node of the cluster has what is asked for Pretrain (cpu:1 gpu:1)" in text
+    assert re.search(r"127\.0\.0\.1 .*cpu:1 gpu:0", text)
+    assert not list(found.roots["refused"].glob("store/*/*"))
