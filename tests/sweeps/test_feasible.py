@@ -66,5 +66,5 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_the_cluster_has(cluster_ru
     code, text = found.refused
     assert code == 2, text
     assert "no node of the cluster has what is asked for Pretrain (cpu:1 gpu:1)" in text
-    assert re.search(r"127\.0\.0\.1 .*cpu:1 gpu:0", text)
+    assert re.search(r"\S+ \([0-9a-f]{6}\) cpu:1 gpu:0", text)
     assert not list(found.roots["refused"].glob("store/*/*"))
