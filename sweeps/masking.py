@@ -2,13 +2,20 @@
 
 import os
 import re
+from functools import cache
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
     """`text` with `***` for the values, of 8 characters or more, of this process's variables whose names look secret."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET.search(name):
+    for name in filter(_looks_secret, os.environ):
+        value = os.environ.get(name, "")
+        if len(value) >= 8:
             text = text.replace(value, "***")
     return text
+
+
+@cache
+def _looks_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None

@@ -1,13 +1,15 @@
 """What every test shares: one thread, checked shapes, and a cache of decoded images of the session's own.
 
-Each annotated function of `contrast` and `analysis` is checked as it is called: a tensor of another shape or type than
-stated fails the test that made it. Constructors are left out, since what a user gives wrongly is refused by
-`__post_init__`, with a message that tests read; that is why the hook is installed here and not by jaxtyping's pytest option.
+Each function of a module of `contrast` or `analysis` that states shapes is checked as it is called: a tensor of another
+shape or type than stated fails the test that made it. Other modules are left to mypy, since the check takes longer than most
+of their calls. Constructors are left out, since what a user gives wrongly is refused by `__post_init__`, with a message that
+tests read; that is why the hook is installed here and not by jaxtyping's pytest option.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,10 +32,18 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return function if function.__name__ == "__init__" else beartype(function)
 
 
+def _with_shapes() -> list[str]:
+    """The modules of `contrast` and `analysis` that state shapes, by name."""
+    root = Path(__file__).parents[1]
+    files = [file for package in ("contrast", "analysis") for file in (root / package).rglob("*.py")]
+    stating = [file for file in files if "from jaxtyping import" in file.read_text(encoding="utf-8")]
+    return [".".join(file.relative_to(root).with_suffix("").parts) for file in stating]
+
+
 _CHECK = ModuleType("shape_check")  # the hook takes the name of a checker that can be imported
 _CHECK.checked = _checked  # type: ignore[attr-defined]
 sys.modules[_CHECK.__name__] = _CHECK
-install_import_hook(("contrast", "analysis"), f"{_CHECK.__name__}.checked")
+install_import_hook(_with_shapes(), f"{_CHECK.__name__}.checked")
 
 
 @pytest.fixture(scope="session", autouse=True)

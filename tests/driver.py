@@ -153,8 +153,9 @@ def end(processes: list[psutil.Process]) -> None:
 
 @contextlib.contextmanager
 def ended_with_the_session(pid: int) -> Iterator[None]:
-    """The process and its descendants end here, or when the session does."""
+    """The process and its descendants end here, or when the session does; the tests in this process go before them."""
     _started.add(pid)
+    os.setpriority(os.PRIO_PROCESS, pid, 10)
     try:
         yield
     finally:
