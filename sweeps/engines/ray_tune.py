@@ -237,9 +237,7 @@ class UnitScheduler(schedulers.FIFOScheduler):
         live = [trial for trial in tune_controller.get_live_trials() if trial.trial_id in self.bridge.units]
         chosen = self.bridge.guarded(lambda: self._look(live, tune_controller), None)
         if self.bridge.error is not None:
-            for trial in live:
-                if trial.status == trial.PENDING:
-                    tune_controller.stop_trial(trial)
+            _let_go(tune_controller, [trial for trial in live if trial.status == trial.PENDING])
         return chosen
 
     def _look(self, live: list[Any], tune_controller: Any) -> Any:  # noqa: ANN401
@@ -252,8 +250,18 @@ class UnitScheduler(schedulers.FIFOScheduler):
             return min(waiting, key=lambda trial: self.bridge.units[trial.trial_id].number, default=None)
         for trial in waiting:
             self.bridge.controller.withdrawn(self.bridge.units[trial.trial_id])
-            tune_controller.stop_trial(trial)
+        _let_go(tune_controller, waiting)
         return None
+
+
+def _let_go(tune_controller: Any, waiting: list[Any]) -> None:  # noqa: ANN401
+    """Stop the trials that wait and the workers that idle; Tune keeps a worker for each trial that asked for one, though it is stopped."""
+    inner = tune_controller._tune_controller  # what schedulers are given warns of all but a few names
+    for trial in waiting:
+        if trial in inner._staged_trials:
+            inner._unstage_trial_with_resources(trial)
+        inner.stop_trial(trial)
+    inner._cleanup_cached_actors(force_all=True)
 
 
 def _worker(trial: Any) -> object:  # noqa: ANN401

@@ -5,11 +5,14 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from ray.tune import PlacementGroupFactory
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 from contrast.stage import Memory
 from sweeps import Sweep
 from sweeps.controller import Signal
-from sweeps.engines.ray_tune import Bridge, UnitScheduler, UnitTrainable
+from sweeps.engines.ray_tune import Bridge, UnitScheduler, UnitSearcher, UnitTrainable
 from sweeps.engines.worker import execute
 from tests.world import Score, Train, World
 
@@ -72,23 +75,82 @@ def test_a_result_that_comes_twice_is_heard_once(bridge):
     assert [len(job.curve) for job in bridge.controller.graph.jobs.values()].count(1) == 1
 
 
+class Actors:
+    """Stands for Ray's actors behind Tune's own controller; `let_go` lists the actors that were given up."""
+
+    def __init__(self):
+        self.let_go, self.num_pending_actors = [], 0
+
+    def is_actor_started(self, actor):
+        return actor not in self.let_go
+
+    def is_actor_failed(self, actor):
+        return False
+
+    def clear_actor_task_futures(self, actor=None, tracked_actor=None):
+        pass
+
+    def schedule_actor_task(self, actor, *given, **named):
+        pass
+
+    def remove_actor(self, actor, **named):
+        self.let_go.append(actor)
+        return False
+
+
+class Actor:
+    """A tracked actor of a trial."""
+
+    def set_on_stop(self, call):
+        pass
+
+    set_on_error = set_on_stop
+
+
+@pytest.fixture
+def tuner(bridge, tmp_path):
+    """Tune's controller with trials a, b and c: each has asked for a worker, and only that of the first has come."""
+    place = SimpleNamespace(experiment_fs_path=str(tmp_path), experiment_driver_staging_path=str(tmp_path))
+    search = SimpleNamespace(is_finished=lambda: False, on_trial_complete=UnitSearcher(bridge).on_trial_complete)
+    found = TuneController(
+        search_alg=search, scheduler=UnitScheduler(bridge), reuse_actors=True, resource_manager_factory=lambda: None, storage=place
+    )
+    found._actor_manager = Actors()
+
+    def ask(trial):
+        found._trial_to_actor[trial] = actor = Actor()
+        found._actor_to_trial[actor] = trial
+
+    found._schedule_trial_actor = ask
+    for name in "abc":
+        bridge.suggest(name)
+        found.add_trial(Trial("unit", stub=True, trial_id=name, placement_group_factory=PlacementGroupFactory([{"CPU": 1}])))
+    found._maybe_add_actors()
+    (first,) = [trial for trial in found.get_trials() if trial.trial_id == "a"]
+    found._unstage_trial_with_resources(first)
+    found._set_trial_status(first, Trial.RUNNING)
+    found._started_actors.add(found._trial_to_actor[first])
+    return found
+
+
 @pytest.mark.parametrize("why", ["drain", "error"])
-def test_units_that_wait_are_taken_back_when_no_further_one_is_to_begin(bridge, why):
-    stopped = []
-    for trial in "abc":
-        bridge.suggest(trial)
-    live = [SimpleNamespace(trial_id=one, status="PENDING", PENDING="PENDING", RUNNING="RUNNING") for one in "abc"]
-    tuner = SimpleNamespace(get_live_trials=lambda: live, stop_trial=lambda trial: stopped.append(trial.trial_id))
-    scheduler = UnitScheduler(bridge)
-    assert scheduler.choose_trial_to_run(tuner) is live[0]
-    assert not stopped
+def test_units_that_wait_are_taken_back_when_no_further_one_is_to_begin_and_no_worker_idles(bridge, tuner, why):
+    tuner._maybe_add_actors()
+    assert [trial.status for trial in tuner.get_trials()] == ["RUNNING", "PENDING", "PENDING"]
     if why == "drain":
         bridge.controller.slots.draining = True
     else:
         bridge.error = OSError("the disk is full")
-    assert scheduler.choose_trial_to_run(tuner) is None
-    assert stopped == ["a", "b", "c"]
-    assert bool(bridge.controller.running) == (why == "error")
+    tuner._maybe_add_actors()
+    first = tuner.get_trials()[0]
+    assert [trial.status for trial in tuner.get_trials()] == ["RUNNING", "TERMINATED", "TERMINATED"]
+    assert list(bridge.controller.running) == ([1] if why == "drain" else [1, 2, 3])
+    worker = tuner._trial_to_actor[first]
+    assert worker not in tuner._actor_manager.let_go
+    tuner.stop_trial(first)
+    tuner._maybe_add_actors()
+    tuner.on_step_end()
+    assert worker in tuner._actor_manager.let_go
 
 
 def test_a_warm_worker_tells_its_first_epoch_with_its_beginning_and_results_carry_no_statistics(bridge):
