@@ -7,7 +7,7 @@ of the query network, the one that is trained.
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import ClassVar, Literal
 
 import torch
@@ -25,12 +25,13 @@ from contrast.heads.stage_heads import StageHeads
 from contrast.loop import train_epoch
 from contrast.model import Model
 from contrast.momentum import MomentumPair, MomentumStep, random_queue
+from contrast.norms import batch_norms, does_more
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,10 @@ class MoCo(Stage):
     `queue` is K, the number of earlier keys, a multiple of `batch_size`; what is left of an epoch after its last full batch is left
     out. `momentum`, from 0 to 1, is the share of the key network that stays at each step: 1 keeps it as it was initialised, at 0 it is
     the query network. `temperature` is above 0. Batch normalisations take the statistics of `norm_groups` equal parts of the batch,
-    and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat. The defaults of these four are
-    those published for CIFAR-10, with batches of 512, `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they
-    are 65536, 0.999, 0.07 and batches of 256. Several processes compute what one does; then `norm_groups` must be a multiple of their
-    number.
+    and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat, and is what a network without
+    batch normalisation takes. The defaults of these four are those published for CIFAR-10, with batches of 512,
+    `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and batches of 256. Several
+    processes compute what one does; then `norm_groups` must be a multiple of their number.
     Results: `loss` of the last epoch.
     """
 
@@ -88,13 +89,19 @@ class MoCo(Stage):
         return self.epochs
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The batch must not be larger than the data."""
+        """The batch must not be larger than the data, and the network must have batch normalisations that can be grouped."""
         require_a_batch(self, size)
+        if self.norm_groups is not None:
+            normalised, odd = _norms(self.data, self.encoder, self.head)
+            require(normalised, self, "norm_groups", "has no effect on a network without batch normalisation", "Set norm_groups=None.")
+            require(odd is None, self, "norm_groups", f"{odd} and cannot be grouped", "Set norm_groups=None.")
 
     def check_processes(self, count: int) -> None:
-        """Groups of batch normalisation must be shared evenly."""
+        """Groups of batch normalisation must be shared evenly; without groups it must be such that can be synchronised."""
         if self.norm_groups is not None:
             require_shared(self.norm_groups, count)
+        else:
+            require_synchronised(self, partial(initial_net, self.data, self.encoder, self.head, self.seed), count)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
@@ -115,6 +122,13 @@ class MoCo(Stage):
         """The query network's encoder with its head: `net(x)` is the projection z."""
         artefact, build = workspace.of(self), partial(initial_net, self.data, self.encoder, self.head, self.seed)
         return Model(self, artefact, partial(trained_net, build, artefact, workspace.device))
+
+
+@lru_cache(maxsize=32)
+def _norms(data: Dataset, encoder: Encoder, head: Head) -> tuple[bool, str | None]:
+    """Whether the network has batch normalisations, and what `does_more` says; candidates of a search mostly share one network."""
+    net = initial_net(data, encoder, head, 0)
+    return bool(batch_norms(net)), does_more(net)
 
 
 def momentum_pair(stage: MoCo, workspace: Workspace) -> MomentumPair:

@@ -13,16 +13,28 @@ def replace_norms(net: nn.Module, make: Callable[[_BatchNorm], _BatchNorm], cann
 
     Raises `UserError` for a batch normalisation with a forward pass of its own, which `cannot` says the consequence of.
     """
+    odd = does_more(net)
+    if odd is not None:
+        raise UserError(f"{odd} and {cannot}")
     made: dict[nn.Module, nn.Module] = {}
-    for name, module in list(net.named_modules(remove_duplicate=False)):
-        if not isinstance(module, _BatchNorm):
-            continue
-        if type(module).forward is not _BatchNorm.forward:
-            raise UserError(f"{name}: {type(module).__name__} does more than batch normalisation and {cannot}")
+    for name, module in batch_norms(net):
         if module not in made:
             made[module] = make(module)
         parent, _, attribute = name.rpartition(".")
         setattr(net.get_submodule(parent), attribute, made[module])
+
+
+def batch_norms(net: nn.Module) -> list[tuple[str, _BatchNorm]]:
+    """Those of `net` with their names; one that stands in several places comes under each name."""
+    return [(name, module) for name, module in net.named_modules(remove_duplicate=False) if isinstance(module, _BatchNorm)]
+
+
+def does_more(net: nn.Module) -> str | None:
+    """What says of the first batch normalisation of `net` with a forward pass of its own that it has one; None where there is none."""
+    for name, module in batch_norms(net):
+        if type(module).forward is not _BatchNorm.forward:
+            return f"{name}: {type(module).__name__} does more than batch normalisation"
+    return None
 
 
 def take_over(new: _BatchNorm, old: _BatchNorm) -> None:

@@ -35,7 +35,7 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,8 @@ class Pretrain(Stage):
         require_a_batch(self, size)
 
     def check_processes(self, count: int) -> None:
-        """Compiled code knows no other processes."""
+        """Compiled code knows no other processes, and batch normalisations must be such that can be synchronised."""
+        require_synchronised(self, partial(initial_net, self.data, self.encoder, self.head, self.seed), count)
         alone = count == 1 or not self.compiled
         require(alone, self, "compiled", f"is for one process, and {count} would train together", "Ask for one GPU, or leave it out.")
 

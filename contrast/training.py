@@ -10,8 +10,10 @@ from torch import nn
 
 from contrast.component import require
 from contrast.data.dataset import Dataset
+from contrast.encoders.encoder import Encoder
 from contrast.loop import load_training_state, training_state
 from contrast.model import Model, Net
+from contrast.norms import does_more
 from contrast.optim.schedule import Schedule
 from contrast.stage import Diverged, Metrics, Stage, Workspace
 
@@ -23,6 +25,10 @@ class Training(Protocol):
     @property
     def data(self) -> Dataset:
         """The images."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is trained for transfer."""
 
     @property
     def batch_size(self) -> int:
@@ -60,6 +66,13 @@ def require_a_batch(stage: Training, size: Callable[[Dataset], int]) -> None:
     available = size(stage.data)
     rule = f"is larger than the data ({available} images)"
     require(stage.batch_size <= available, stage, "batch_size", rule, "Lower batch_size or use more images.")
+
+
+def require_synchronised(stage: Training, build: Callable[[], nn.Module], count: int) -> None:
+    """Raise `UserError` where batch normalisations of the network that `build` gives cannot be synchronised over `count` processes."""
+    odd = does_more(build()) if count > 1 else None
+    cure = "Ask for one GPU, or use an encoder with plain batch normalisations."
+    require(odd is None, stage, "encoder", f"{odd} and cannot be synchronised over {count} processes", cure)
 
 
 def train(

@@ -31,7 +31,7 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Diverged, Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,10 @@ class VAE(Stage):
         shape = tuple(self.views(torch.zeros(1, *self.data.shape), np.zeros(1, np.int64), 0, 1).shape[2:])
         other = f"makes images of {shape}, and those of the data are {self.data.shape}"
         require(shape == self.data.shape, self, "views", other, "Use views that keep the size, such as Plain() or CropViews(1).")
+
+    def check_processes(self, count: int) -> None:
+        """Batch normalisations must be such that can be synchronised."""
+        require_synchronised(self, partial(initial_vae, self), count)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss, its two terms and the learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
