@@ -4,7 +4,6 @@ So the number of negatives is not bound to the batch (He, Fan, Wu, Xie, Girshick
 of the query network, the one that is trained.
 """
 
-import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,6 +22,7 @@ from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.stage_heads import StageHeads
 from contrast.loop import train_epoch
+from contrast.losses.temperature import require_temperature
 from contrast.model import Model
 from contrast.momentum import MomentumPair, MomentumStep, random_queue
 from contrast.norms import batch_norms, does_more
@@ -40,9 +40,9 @@ class MoCo(Stage):
 
     `queue` is K, the number of earlier keys, a multiple of `batch_size`; what is left of an epoch after its last full batch is left
     out. `momentum`, from 0 to 1, is the share of the key network that stays at each step: 1 keeps it as it was initialised, at 0 it is
-    the query network. `temperature` is above 0. Batch normalisations take the statistics of `norm_groups` equal parts of the batch,
-    and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat, and is what a network without
-    batch normalisation takes. The defaults of these four are those published for CIFAR-10, with batches of 512,
+    the query network. `temperature` is from 1e-4 to 1e6. Batch normalisations take the statistics of `norm_groups` equal parts of the
+    batch, and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat, and is what a network
+    without batch normalisation takes. The defaults of these four are those published for CIFAR-10, with batches of 512,
     `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and batches of 256. Several
     processes compute what one does; then `norm_groups` must be a multiple of their number.
     Results: `loss` of the last epoch.
@@ -74,7 +74,7 @@ class MoCo(Stage):
         nearest = max(1, round(self.queue / self.batch_size)) * self.batch_size
         require(self.queue % self.batch_size == 0, self, "queue", multiple, f"Use {nearest}, or another batch_size.")
         require(0 <= self.momentum <= 1, self, "momentum", "must be from 0 to 1", "Usual values are 0.99 to 0.999.")
-        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.07 to 0.2.")
+        require_temperature(self)
         if self.norm_groups is not None:
             require(self.norm_groups >= 1, self, "norm_groups", "must be at least 1", "8 is usual; None is the whole batch.")
             fits = self.batch_size % self.norm_groups == 0 and self.batch_size >= 2 * self.norm_groups

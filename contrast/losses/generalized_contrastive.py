@@ -10,6 +10,7 @@ from torch import Tensor
 from contrast.component import UserError, require
 from contrast.losses.loss import Loss, none_where_false
 from contrast.losses.similarity import log_partition, unit_views, with_self
+from contrast.losses.temperature import require_temperature
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class GeneralizedContrastive(Loss):
     At distribution_weight = temperature / d the identity d * loss - 1 = temperature * NT-Xent holds (scale 1); so the weight
     to compare over widths and temperatures is `lambda_eff` = distribution_weight * d / temperature, which is 1 there.
 
-    `temperature` > 0, `distribution_weight` >= 0. `scale` > 0 multiplies the whole loss: the mean over d makes it small, and
+    `temperature` from 1e-4 to 1e6, `distribution_weight` >= 0. `scale` > 0 multiplies the whole loss: the mean over d makes it small, and
     scale = d / temperature gives it the gradients of NT-Xent when lambda_eff is 1. With `include_self` j runs over i too, as in
     the published notebook; at temperatures of 0.1 and below nothing is spread then. Labels are not read.
     """
@@ -35,7 +36,7 @@ class GeneralizedContrastive(Loss):
     most_views: ClassVar[int | None] = 2
 
     def __post_init__(self) -> None:
-        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.03 to 1.")
+        require_temperature(self)
         weighs = 0 <= self.distribution_weight < math.inf
         require(weighs, self, "distribution_weight", "must be 0 or above and finite", "NT-Xent's balance is temperature / width.")
         require(0 < self.scale < math.inf, self, "scale", "must be above 0 and finite", "Leave it at 1 when in doubt.")

@@ -1,16 +1,16 @@
 """NT-Xent, the loss of SimCLR: find the other view of the same image among all other views of the batch."""
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from contrast.component import UserError, require
+from contrast.component import UserError
 from contrast.losses.loss import Loss, none_where_false
 from contrast.losses.loss_scale import LossScale, scale_factor
 from contrast.losses.similarity import log_partition, unit_views, with_self
+from contrast.losses.temperature import require_temperature
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class NTXent(Loss):
     """mean_i [logsumexp_{k != i} s_ik - s_i,pos(i)], s_ij = cosine(z_i, z_j) / temperature (PROTOCOL 2.1).
 
     With V > 2 views the positives are the V - 1 other views and their s is averaged, which is `SupCon` when every image is
-    its own class. `temperature` > 0. With `include_self` k runs over i too, as some texts print it; at temperatures of 0.1 and
+    its own class. `temperature` from 1e-4 to 1e6. With `include_self` k runs over i too, as some texts print it; at temperatures of 0.1 and
     below that one term takes most of the sum. `loss_scale`: see `scale_factor`. Labels are not read. Raises `UserError` for
     fewer than 2 views.
     """
@@ -31,7 +31,7 @@ class NTXent(Loss):
     fewest_views: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.03 to 1.")
+        require_temperature(self)
         none_where_false(self, "include_self")
 
     def __call__(self, output: Float[Tensor, "n v d"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:

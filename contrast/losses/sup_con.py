@@ -14,7 +14,7 @@ class SupCon(SupervisedContrastive):
     """mean_i -(1/|P(i)|) sum_{p in P(i)} [s_ip - logsumexp_{a != i} s_ia] (PROTOCOL 2.2, SupCon-out).
 
     P(i) are all other views, of any image, with the label of i; s_ij = cosine(z_i, z_j) / temperature. An anchor without
-    positives (or, where the denominator has negatives only, without negatives) counts as zero in the mean. `temperature` > 0;
+    positives (or, where the denominator has negatives only, without negatives) counts as zero in the mean. `temperature` from 1e-4 to 1e6;
     the options are those of `SupervisedContrastive`. Raises `UserError` without labels.
     """
 

@@ -14,7 +14,7 @@ class SupConIn(SupervisedContrastive):
 
     P(i) are all other views, of any image, with the label of i; s_ij = cosine(z_i, z_j) / temperature. By Jensen it is never
     above `SupCon`. An anchor without positives (or, where the denominator has negatives only, without negatives) counts as zero
-    in the mean. `temperature` > 0; the options are those of `SupervisedContrastive`. Raises `UserError` without labels.
+    in the mean. `temperature` from 1e-4 to 1e6; the options are those of `SupervisedContrastive`. Raises `UserError` without labels.
     """
 
     def _uncapped(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

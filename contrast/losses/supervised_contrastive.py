@@ -1,6 +1,5 @@
 """What the two supervised contrastive losses share: who counts as positive, who stands in the denominator, what is averaged."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
@@ -13,6 +12,7 @@ from contrast.component import UserError, require
 from contrast.losses.loss import Loss, labels_for, none_where_false
 from contrast.losses.loss_scale import LossScale, scale_factor
 from contrast.losses.similarity import by_rows, products, unit_views
+from contrast.losses.temperature import require_temperature
 
 NOBODY = -1e30  # the logarithm of an empty sum: finite, so that what is masked has derivatives of zero and not of nan
 
@@ -39,7 +39,7 @@ class SupervisedContrastive(Loss, ABC):
     contrastive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(0 < self.temperature < math.inf, self, "temperature", "must be above 0 and finite", "Usual values are 0.03 to 1.")
+        require_temperature(self)
         require(self.cap is None or self.cap >= 0, self, "cap", "must be 0 or above", "Leave it out to use all positives.")
         capped = self.surplus is None or self.cap is not None
         require(capped, self, "surplus", "has no effect without a cap", "Give cap too, or leave surplus out.")

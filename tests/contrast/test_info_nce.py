@@ -8,6 +8,8 @@ from scipy.special import hyp0f1
 from torch.nn.functional import cross_entropy, normalize
 
 from contrast.losses.info_nce import info_nce
+from contrast.losses.similarity import unit_views
+from contrast.losses.temperature import HIGHEST, LOWEST
 from contrast.momentum import random_queue
 
 
@@ -27,6 +29,21 @@ def test_the_loss_is_cross_entropy_of_the_own_key_among_all_with_its_gradient(te
     all_logits = torch.cat([(queries * keys).sum(1, keepdim=True), queries @ queue.T], 1) / temperature
     (plain,) = torch.autograd.grad(cross_entropy(all_logits, torch.zeros(6, dtype=torch.long)), queries)
     torch.testing.assert_close(gradient, plain, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [LOWEST, HIGHEST])
+def test_at_the_ends_of_the_temperatures_loss_and_gradient_are_finite_and_right_to_a_hundredth(temperature):
+    """In float32 against float64, of queries and keys of bfloat16 that have nearly collapsed."""
+    rows = (unit(0, 1, 16) + 0.01 * unit(1, 60, 16)).bfloat16()
+    found = []
+    for kind in (torch.float32, torch.float64):
+        given = rows.to(kind).requires_grad_()
+        queries, keys, queue = unit_views(given[:, None])[:, 0].split(20)
+        loss = info_nce(queries, keys.detach(), queue.detach(), temperature)
+        loss.backward()
+        found.append((float(loss.detach()), given.grad.double()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=0.01)
+    assert (found[0][1] - found[1][1]).norm() < 0.01 * found[1][1].norm()
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.2, 1.0])

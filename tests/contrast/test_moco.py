@@ -292,6 +292,7 @@ REFUSED = {
     "momentum above": (lambda: replace(MOCO, momentum=1.1), "momentum"),
     "momentum that is no number": (lambda: replace(MOCO, momentum=math.nan), "momentum"),
     "temperature 0": (lambda: replace(MOCO, temperature=0.0), "temperature"),
+    "a temperature below the range": (lambda: replace(MOCO, temperature=1e-5), "temperature"),
     "endless temperature": (lambda: replace(MOCO, temperature=math.inf), "temperature"),
     "groups of one": (lambda: replace(MOCO, norm_groups=24), "norm_groups"),
     "unequal groups": (lambda: replace(MOCO, norm_groups=5), "norm_groups"),

@@ -201,7 +201,7 @@ MISTAKES = [
     Mistake(
         "a range that begins at a temperature of 0",
         MINE,
-        ("NTXent.temperature = 0.0", "must be above 0", "Usual values are"),
+        ("NTXent.temperature = 0.0", "must be from 0.0001", "Usual values are"),
         asked(drawing(lambda trial: {"temperature": trial.suggest_float("temperature", 0.0, 1.0)})),
     ),
     Mistake(
