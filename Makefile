@@ -31,6 +31,7 @@ bench-pretrain: $(INSTALLED) $(PEERS_INSTALLED)
 bench-controller: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.replication
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.one_root
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -1,7 +1,8 @@
 """Where MLflow keeps its runs: a database below the root, or a server; opened once, in the driver, and quietly.
 
-The first opening of a fresh database creates its schema, which processes must not do at the same time. Telemetry is off,
-and an address must not carry a password or send results over an open network.
+A database that is not there is made beside its place and linked there when it is whole, since several drivers may begin at
+once, and since one may be killed meanwhile. Telemetry is off, and an address must not carry a password or send results over
+an open network.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import urllib.request
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -45,6 +47,8 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors come as exceptions, and are told in one line
     try:
+        if local:
+            _make(Path(address.removeprefix("sqlite:///")))
         client = MlflowClient(address, registry_uri=address)
         return client, _experiment(client, sweep, _artefacts(root, sweep) if local else None)
     except MlflowException as error:
@@ -53,6 +57,20 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     except SQLAlchemyError as error:
         cure = "See that its disk has room and that it may be written; what is finished is kept."
         raise UserError(f"--mlflow = {address!r}: the database fails ({str(error).splitlines()[0]}). {cure}") from error
+
+
+def _make(database: Path) -> None:
+    """Make a database where there is none, all its tables at once: MLflow makes them one by one, and fails where it finds some."""
+    from mlflow import MlflowClient
+
+    if database.exists():
+        return
+    with TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as folder:
+        draft = Path(folder).resolve() / database.name
+        _unhurried(draft)
+        MlflowClient(f"sqlite:///{draft}").search_experiments()
+        with contextlib.suppress(FileExistsError):  # another driver was faster, and its database is as good
+            os.link(draft, database)
 
 
 @cache
