@@ -31,8 +31,9 @@ def call_with(whose: str, given: object, function: Callable[[], Any]) -> Any:  #
     except Exception as error:  # as above
         module = sys.modules.get(type(given).__module__)
         where = _place(error.__traceback__, str(getattr(module, "__file__", ""))) if error.__traceback__ is not None else ""
-        cure = "Mend that line." if where else "Give another one."
-        raise UserError(f"{whose}: {type(error).__name__} in {where or type(given).__name__}: {error}. {cure}") from error
+        cure = "Mend that line, or give another one." if where else "Give another one."
+        raised = f"{type(error).__name__} in {where}" if where else type(error).__name__
+        raise UserError(f"{whose} ({type(given).__name__}): {raised}: {error}. {cure}") from error
 
 
 def _place(trace: types.TracebackType, file: str) -> str:

@@ -10,15 +10,18 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, PartialFixedSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.samplers.nsgaii import UniformCrossover
+from optuna.trial import FrozenTrial
 
 from contrast.component import UserError, require, require_types
-from sweeps.calling import call
+from sweeps.calling import call, call_with
 
 logging.getLogger("optuna._gp").setLevel(logging.ERROR)  # it warns where its optimiser is slower, or has little left to do
 
@@ -143,11 +146,20 @@ def built(sampler: Sampler | Callable[[int], BaseSampler] | None, seed: int, arm
         return chosen.build(seed, arm_seed) if isinstance(chosen, Sampler) else _own(chosen, seed)
 
 
+class _Holding(PartialFixedSampler):
+    """Optuna's sampler of held knobs, and of none; what a sampler raises while a space draws is told as the sampler's."""
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:  # noqa: ANN401
+        """A value of one knob."""
+        draw = partial(super().sample_independent, study, trial, param_name, param_distribution)
+        return call_with("Sweep.sampler", self._base_sampler, draw)
+
+
 def holding(sampler: BaseSampler, held: Mapping[str, Any]) -> BaseSampler:
     """The sampler, with the knobs in `held` at their values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return PartialFixedSampler(dict(held), sampler) if held else sampler
+        return _Holding(dict(held), sampler)
 
 
 def _own(make: Callable[[int], BaseSampler], seed: int) -> BaseSampler:

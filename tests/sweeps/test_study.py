@@ -290,10 +290,23 @@ class Lost(optuna.samplers.RandomSampler):
         raise KeyError(trial.number)
 
 
+class Late(optuna.samplers.RandomSampler):
+    def sample_independent(self, study, trial, name, distribution):
+        raise KeyError(trial.number)
+
+
 @pytest.mark.parametrize("fixed", [{}, {"kind": "good"}], ids=["free", "with a fixed knob"])
-def test_a_sampler_that_raises_is_told_in_one_line(fixed):
-    with pytest.raises(UserError, match=r"^Sweep\.sampler: KeyError in before_trial, test_study\.py:\d+: 0\. Mend that line\.$"):
-        Study(searched(sampler=Lost, fixed=fixed), {}, "search").draw(0)
+@pytest.mark.parametrize(("sampler", "at"), [(Lost, "before_trial"), (Late, "sample_independent")], ids=["asked", "while the space draws"])
+def test_a_sampler_that_raises_is_told_in_one_line_whoever_calls_it(sampler, at, fixed):
+    says = rf"^Sweep\.sampler \({sampler.__name__}\): KeyError in {at}, test_study\.py:\d+: 0\. Mend that line, or give another one\.$"
+    with pytest.raises(UserError, match=says):
+        Study(searched(sampler=sampler, fixed=fixed), {}, "search").draw(0)
+
+
+def test_a_sampler_of_a_library_that_raises_is_told_by_its_name():
+    exhaustive = searched(sampler=lambda seed: optuna.samplers.BruteForceSampler(seed=seed))
+    with pytest.raises(UserError, match=r"^Sweep\.sampler \(BruteForceSampler\): ValueError in .*, _?brute_force\.py:\d+: .*step"):
+        Study(exhaustive, {}, "search").draw(0)
 
 
 def test_the_gaussian_process_says_nothing_where_its_search_is_over():
