@@ -213,6 +213,7 @@ class Controller:
         `stage` is the one that failed, None when the worker was lost before it began one; that does not count as a try,
         but twenty of them in a row end the sweep.
         """
+        avoided = self.nodes.lost(unit.number) if kind == "infrastructure" else None
         self._give_back(unit)
         if kind == "refused" and stage is not None:
             self.failures.refused(stage, text)
@@ -224,9 +225,9 @@ class Controller:
             self.failures.accident(stage, text)
         else:
             self.failures.unbegun(unit.stages[0], text)
-        if kind == "infrastructure" and (node := self.nodes.lost(unit.number)):
+        if avoided is not None:
             self.emit(
-                Event("node", f"node {node[:6]} lost {LOSSES} units in a row without progress: no more for it while there is another")
+                Event("node", f"node {avoided[:6]} lost {LOSSES} units in a row without progress: no more for it while there is another")
             )
         self.failures.ended += 1
         self.population.advance()
@@ -275,6 +276,7 @@ class Controller:
 
     def _give_back(self, unit: WorkUnit) -> None:
         self.running.pop(unit.number, None)
+        self.nodes.left(unit.number)
         self.meter.end(unit.number, self.now())
         for stage in unit.stages:
             job = self.graph.jobs[self.graph.identity(stage)]

@@ -24,9 +24,13 @@ class Nodes:
 
     def lost(self, unit: int) -> str | None:
         """A unit's worker was lost; the node's id if from now on it is avoided."""
-        node = self._where.pop(unit, "")
+        node = self._where.get(unit, "")
         self._losses[node] += 1
         if not node or node in self.avoided or self._losses[node] < LOSSES:
             return None
         self.avoided.add(node)
         return node
+
+    def left(self, unit: int) -> None:
+        """A unit is over or was taken back: where it ran counts no more."""
+        self._where.pop(unit, None)

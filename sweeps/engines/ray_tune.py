@@ -159,6 +159,12 @@ class Bridge:
         signals += [tell(self.controller, unit, message) for message in messages if message.kind != "began"]
         return Signal.STOP if self.controller.ending or Signal.STOP in signals else Signal.CONTINUE
 
+    def lost(self, trial_id: str, worker: object) -> None:
+        """A trial's worker is lost; the node of one that was taking a further unit up is known, though that has told nothing."""
+        unit = self.units.get(trial_id)
+        if unit is not None and unit.number in self.controller.running and worker in self.nodes:
+            self.controller.nodes.began(unit.number, self.nodes[worker])
+
     def over(self, trial_id: str, lost: bool) -> None:
         """A trial ended: its unit is finished, or its worker was lost."""
         unit = self.units.pop(trial_id, None)
@@ -231,6 +237,10 @@ class UnitScheduler(schedulers.FIFOScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401
         """The last result, of which Tune tells here only."""
         self.bridge.guarded(lambda: self.bridge.hear(trial.trial_id, _worker(trial), result), None)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401
+        """The worker is lost, of which Tune tells the searcher next, without saying which one it was."""
+        self.bridge.guarded(lambda: self.bridge.lost(trial.trial_id, _worker(trial)), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401
         """Of the units that wait for a place the one handed out first; the parent looks at all trials that ever were, at every event."""

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import RayActorError
 from ray.tune import PlacementGroupFactory
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -124,7 +125,9 @@ def tuner(bridge, tmp_path):
     found._schedule_trial_actor = ask
     for name in "abc":
         bridge.suggest(name)
-        found.add_trial(Trial("unit", stub=True, trial_id=name, placement_group_factory=PlacementGroupFactory([{"CPU": 1}])))
+        trial = Trial("unit", stub=True, trial_id=name, placement_group_factory=PlacementGroupFactory([{"CPU": 1}]))
+        trial.storage = SimpleNamespace(trial_driver_staging_path="")
+        found.add_trial(trial)
     found._maybe_add_actors()
     (first,) = [trial for trial in found.get_trials() if trial.trial_id == "a"]
     found._unstage_trial_with_resources(first)
@@ -151,6 +154,17 @@ def test_units_that_wait_are_taken_back_when_no_further_one_is_to_begin_and_no_w
     tuner._maybe_add_actors()
     tuner.on_step_end()
     assert worker in tuner._actor_manager.let_go
+
+
+def test_a_worker_that_is_lost_while_it_takes_a_further_unit_up_is_counted_against_its_node(bridge, tuner, monkeypatch):
+    monkeypatch.setattr("sweeps.nodes.LOSSES", 2)
+    for trial in tuner.get_trials()[1:]:
+        trial.temporary_state.ray_actor = worker = Worker()
+        bridge.nodes[worker] = "beef"
+        tuner._actor_failed(tuner._trial_to_actor[trial], RayActorError())
+        assert trial.status == "ERROR"
+    assert bridge.controller.nodes.avoided == {"beef"}
+    assert list(bridge.controller.running) == [1]
 
 
 def test_a_warm_worker_tells_its_first_epoch_with_its_beginning_and_results_carry_no_statistics(bridge):

@@ -15,7 +15,7 @@ from sweeps.controller import Signal
 from sweeps.engines import inline
 from sweeps.engines.worker import execute
 from sweeps.lock import Lock
-from sweeps.nodes import Nodes
+from sweeps.nodes import LOSSES, Nodes
 from sweeps.slots import Slots
 from tests import driver
 from tests.driver import command
@@ -196,6 +196,21 @@ def test_lost_workers_make_a_node_avoided_and_an_event_says_so(world):
     assert [event.text for event in world.events if event.kind == "node"] == [
         "node beefbe lost 3 units in a row without progress: no more for it while there is another"
     ]
+
+
+@pytest.mark.parametrize("end", ["finished", "withdrawn", "lost", "refused"])
+def test_where_a_unit_ran_is_forgotten_when_it_is_over(world, end):
+    controller = world.controller(SWEEP, searching=False)
+    unit = controller.next()
+    controller.began(unit, "beef")
+    if end == "lost":
+        controller.failed(unit, unit.stages[0], "infrastructure", "the worker process ended")
+    elif end == "refused":
+        controller.failed(unit, unit.stages[0], "refused", "x: is wrong. Mend it.")
+    else:
+        getattr(controller, end)(unit)
+    controller.nodes.began(unit.number, "cafe")
+    assert [controller.nodes.lost(unit.number) for _ in range(LOSSES)][-1] == "cafe"
 
 
 @pytest.mark.slow  # a driver of its own that trains
