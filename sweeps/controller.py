@@ -3,6 +3,7 @@
 What is wanted it learns from the population; it chooses what runs next, passes results back, and retries what was lost.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class WorkUnit:
 class Controller:
     """One launch of one sweep: the units in progress, and the population they work for.
 
-    `units` lists the classes of the stages of every unit that was handed out, in order. `slots` bounds those that run
-    at once.
+    `units` has the classes of the stages of every unit that was handed out and not taken back, by number. `slots` bounds
+    those that run at once.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Controller:
         self.meter = meter or Meter()
         self.running: dict[int, WorkUnit] = {}
         self.nodes = Nodes()
-        self.units: list[list[str]] = []
+        self.units: dict[int, list[str]] = {}
+        self._numbers = itertools.count(1)
         self.stopping = False
         self.failures = Failures(population, now)
         self._told_to_stop: set[int] = set()
@@ -203,6 +205,7 @@ class Controller:
 
     def withdrawn(self, unit: WorkUnit) -> None:
         """A unit was taken back before a worker began it."""
+        self.units.pop(unit.number)
         self._give_back(unit)
 
     def failed(self, unit: WorkUnit, stage: Stage | None, kind: str, text: str) -> None:
@@ -245,12 +248,13 @@ class Controller:
             stages += [stage for stage in self._followers(job) if self.abroad.ours(self.graph.job(stage))]
         for stage in stages:
             self.graph.begin(self.graph.jobs[self.graph.identity(stage)])
-        self.units.append([type(stage).__name__ for stage in stages])
+        number = next(self._numbers)
+        self.units[number] = [type(stage).__name__ for stage in stages]
         read = {need: self.graph.identity(need) for stage in stages for need in (stage, *all_stages(stage))}
         monitor = self.population.pilots.monitor_of(job) if not isinstance(job.stage, Measure) else None
         if monitor is not None:
             read[monitor] = self.graph.identity(monitor)
-        return WorkUnit(len(self.units), tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
+        return WorkUnit(number, tuple(stages), tuple(map(describe, stages)), read, self.resources(job.stage), monitor)
 
     def _followers(self, job: Job) -> list[Stage]:
         """Short measures that can follow in the same worker: of this stage, or of what this measure measures."""

@@ -167,9 +167,9 @@ def classes_table(population: Population) -> Table:
 
 
 def save_launch(controller: Controller, root: Path) -> None:
-    """Remember what this launch reused and computed, for `status`, and the classes of stages of each unit it handed out."""
+    """Remember what this launch reused and computed, for `status`, and the classes of stages of each unit that a worker was given."""
     graph = controller.graph
-    found = {"reused": len(graph.reused), "computed": len(graph.computed), "units": controller.units}
+    found = {"reused": len(graph.reused), "computed": len(graph.computed), "units": list(controller.units.values())}
     write_atomically(root / "sweeps" / controller.population.sweep.name / "launch.json", json.dumps(found))
 
 

@@ -120,7 +120,7 @@ def test_a_larger_budget_goes_on_and_computes_nothing_twice():
         assert re.fullmatch(r"budget spent: 0\.1\d* of 0\.1 GPU-hours", first.meter.over)
         assert not first.population.finished_all
         nothing = account.launch(Budget(gpu_hours=0.1))
-        assert nothing.units == []
+        assert nothing.units == {}
         last = account.launch(Budget(gpu_hours=100.0))
         assert last.population.finished_all
         assert set(account.store.attempts.values()) <= {1, 2}

@@ -16,6 +16,7 @@ from sweeps.engines import inline
 from sweeps.engines.worker import execute
 from sweeps.lock import Lock
 from sweeps.nodes import LOSSES, Nodes
+from sweeps.results import last_launch, save_launch
 from sweeps.slots import Slots
 from tests import driver
 from tests.driver import command
@@ -89,13 +90,17 @@ def test_a_unit_that_waited_for_a_place_does_not_begin_any_more_when_it_drains(w
     assert controller.next() is Signal.DONE
 
 
-def test_a_unit_that_is_taken_back_waits_again(world):
+def test_a_unit_that_is_taken_back_waits_again_and_is_not_remembered_as_given_to_a_worker(world):
     controller = world.controller(SWEEP, searching=False)
     first = controller.next()
     controller.withdrawn(first)
     assert not controller.running
-    assert controller.next().stages == first.stages
+    again = controller.next()
+    assert (again.stages, again.number) == (first.stages, first.number + 1)
     assert controller.fatal is None
+    (world.root / "sweeps" / SWEEP.name).mkdir(parents=True, exist_ok=True)
+    save_launch(controller, world.root)
+    assert last_launch(world.root, SWEEP.name) == {"reused": 0, "computed": 0, "units": [["Train", "Score"]]}
 
 
 def test_units_of_a_shape_that_waits_for_a_place_already_let_others_go_first(world):
