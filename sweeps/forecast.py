@@ -28,7 +28,16 @@ from sweeps.store import Store
 from sweeps.sweep import Sweep
 
 # Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its weights and arrays.
-GUESSES = {"Pretrain": 20.0, "MoCo": 20.0, "Finetune": 0.1, "Landscape": 60.0}
+# What is not named is a measure of a few passes over some features.
+GUESSES = {
+    "Pretrain": 20.0,
+    "MoCo": 20.0,
+    "VAE": 10.0,  # one view, not two
+    "Untrained": 1.0,
+    "Finetune": 0.1,
+    "LinearProbe": 30.0,  # one fit for each strength of its grid
+    "Landscape": 60.0,
+}
 GUESS = 5.0
 SIZES = {"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
 SIZE = 200_000

@@ -7,17 +7,24 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from inspect import isabstract
 
 import optuna
 import pytest
 
+import analysis
+import contrast
+from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.pretrain import Pretrain
+from contrast.stage import Stage
 from sweeps import Budget, Confirm, Sweep
-from sweeps.forecast import GUESS, GUESSES, SIZE, Means, forecast, learned
+from sweeps.forecast import GUESS, GUESSES, SIZE, SIZES, Means, forecast, learned
 from sweeps.resources import Resources
 from sweeps.store import Store, read_record
 from tests.world import Long, Score, Spread, Train, World
+
+A_FEW_PASSES = {"Accuracy", "Alignment", "FGSM", "InPCA", "KNN", "PGD", "Progress", "Uniformity"}  # measures without a guess of their own
 
 
 @pytest.fixture
@@ -131,7 +138,17 @@ def test_times_come_from_the_pace_of_records_and_guesses_are_marked(world):
     (named, score) = forecast(replace(long, name="longer"), Store(world.root), searching=False).stages
     assert (named.stage, named.missing, named.basis, score.basis) == ("Named", 2, "record", "record")
     assert named.seconds == round(80 * sum(paces) / 2, 1)
-    assert set(GUESSES) >= {"Pretrain", "Finetune"}
+
+
+@pytest.mark.parametrize("package", [contrast, analysis], ids=lambda package: package.__name__)
+def test_every_exported_stage_that_is_no_short_measure_has_a_guess_of_its_own(package):
+    exported = {kind for kind in vars(package).values() if isinstance(kind, type) and issubclass(kind, Stage) and not isabstract(kind)}
+    short = {kind for kind in exported if issubclass(kind, Measure) and not kind.alone}
+    trained = {kind.__name__ for kind in exported if not issubclass(kind, Measure)}
+    assert exported
+    assert {kind.__name__ for kind in exported - short} <= GUESSES.keys()
+    assert trained <= SIZES.keys()
+    assert {kind.__name__ for kind in short} - GUESSES.keys() <= A_FEW_PASSES, "is it as short as those? Then name it there"
 
 
 def test_sharing_says_how_many_results_hang_on_a_pretraining():
