@@ -55,6 +55,12 @@ def require(ok: bool, owner: object, field: str, rule: str, cure: str) -> None:
         raise UserError(f"{type(owner).__name__}.{field} = {getattr(owner, field)!r}: {rule}. {cure}")
 
 
+def require_count(owner: object, field: str, most: int, cure: str) -> None:
+    """Raise `UserError` unless `owner.field` is None or from 1 to `most`: beyond it there is no room, and a slip of the pen is likely."""
+    value = getattr(owner, field)
+    require(value is None or 1 <= value <= most, owner, field, f"must be an integer from 1 to {most}", cure)
+
+
 def require_types(owner: object) -> None:
     """Raise `UserError` unless every field of the dataclass' value `owner` has the type that its class declares."""
     found = wrong(owner)

@@ -14,7 +14,7 @@ import torch
 from contrast import random
 from contrast.augmentations.views import Views
 from contrast.batches.full_batches import FullBatches
-from contrast.component import require
+from contrast.component import require, require_count
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.grouped_norm import group_norms, require_shared
@@ -38,13 +38,13 @@ from contrast.training import require_a_batch, require_synchronised, require_tra
 class MoCo(Stage):
     """Train `encoder` and `head` on `data` for `epochs`, queries of one view against keys of the other and a queue (PROTOCOL 2.7).
 
-    `queue` is K, the number of earlier keys, a multiple of `batch_size`; what is left of an epoch after its last full batch is left
-    out. `momentum`, from 0 to 1, is the share of the key network that stays at each step: 1 keeps it as it was initialised, at 0 it is
-    the query network. `temperature` is from 1e-4 to 1e6. Batch normalisations take the statistics of `norm_groups` equal parts of the
-    batch, and keys are made in a shuffled order; None or 1 is the whole batch, where a network can cheat, and is what a network
-    without batch normalisation takes. The defaults of these four are those published for CIFAR-10, with batches of 512,
-    `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and batches of 256. Several
-    processes compute what one does; then `norm_groups` must be a multiple of their number.
+    `queue` is K, the number of earlier keys, a multiple of `batch_size` and at most 4194304; what is left of an epoch after its last
+    full batch is left out. `momentum`, from 0 to 1, is the share of the key network that stays at each step: 1 keeps it as it was
+    initialised, at 0 it is the query network. `temperature` is from 1e-4 to 1e6. Batch normalisations take the statistics of
+    `norm_groups` equal parts of the batch, and keys are made in a shuffled order; None or 1 is the whole batch, where a network can
+    cheat, and is what a network without batch normalisation takes. The defaults of these four are those published for CIFAR-10, with
+    batches of 512, `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and batches
+    of 256. Several processes compute what one does; then `norm_groups` must be a multiple of their number.
     Results: `loss` of the last epoch.
     """
 
@@ -69,7 +69,7 @@ class MoCo(Stage):
         require(self.views.count == 2, self, "views", "must make exactly 2 views", "Use SimCLRViews() or CropViews().")
         projects = not isinstance(self.head, Classifier | StageHeads)
         require(projects, self, "head", "does not give one projection", "Use MLPHead(2), or MLPHead(1) as in the first MoCo.")
-        require(self.queue >= 1, self, "queue", "must be at least 1", "4096 is usual for CIFAR-10, 65536 for ImageNet.")
+        require_count(self, "queue", 2**22, "4096 is usual for CIFAR-10, 65536 for ImageNet.")
         multiple = f"must be a multiple of batch_size ({self.batch_size})"
         nearest = max(1, round(self.queue / self.batch_size)) * self.batch_size
         require(self.queue % self.batch_size == 0, self, "queue", multiple, f"Use {nearest}, or another batch_size.")

@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from contrast import random
 from contrast.augmentations.plain import Plain
 from contrast.augmentations.views import Views
-from contrast.component import require
+from contrast.component import require, require_count
 from contrast.data.dataset import Dataset, Images
 from contrast.decoders.deconv_n import DeconvN
 from contrast.distributed import Processes
@@ -36,7 +36,7 @@ from contrast.training import require_a_batch, require_synchronised, require_tra
 
 @dataclass(frozen=True, kw_only=True)
 class VAE(Stage):
-    """Train `encoder` and `decoder` to reconstruct `data` through `latent` normal variables (Kingma and Welling, 2014).
+    """Train `encoder` and `decoder` to reconstruct `data` through `latent` (1 to 65536) normal variables (Kingma and Welling, 2014).
 
     The loss is the negative evidence lower bound in nats an image: Bernoulli cross-entropy of the pixels, as values in [0, 1],
     summed over channels and pixels, and `beta` (0 or above) times KL(q(z|x) || N(0, 1)) summed over the latent variables. One
@@ -62,7 +62,7 @@ class VAE(Stage):
 
     def __post_init__(self) -> None:
         require_training(self)
-        require(self.latent >= 1, self, "latent", "must be at least 1", "Use 64, as the protocol does.")
+        require_count(self, "latent", 2**16, "Use 64, as the protocol does.")
         finite = math.isfinite(self.beta) and self.beta >= 0
         require(finite, self, "beta", "must be finite and 0 or above", "1 is the evidence lower bound; larger values weigh the prior more.")
         require(self.views.count == 1, self, "views", "must make one view", "Use Plain() or CropViews(1).")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from contrast.component import Component, UserError, require
+from contrast.component import Component, UserError, require_count
 from contrast.heads.head import dense
 
 LARGEST = 32  # the side beyond which ConvN pools its last feature map, which has no mirror image
@@ -17,13 +17,13 @@ class DeconvN(Component):
 
     These have 64 `n`, 32 `n` and the image's channels as outputs and the sizes of ConvN's feature maps in reverse: 4, 7, 14, 28
     for MNIST, 1, 2, 4, 8 for Digits. Batch normalisation and ReLU after every layer but the last, which gives the logits of
-    pixels (PROTOCOL 2.8). `n` is 1 or above.
+    pixels (PROTOCOL 2.8). `n` is from 1 to 64.
     """
 
     n: int = 1
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, self, "n", "must be an integer of 1 or above", "Use the n of the encoder ConvN.")
+        require_count(self, "n", 64, "Use the n of the encoder ConvN.")
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Raise `UserError` for images (channels, height, width) of more than 32 pixels a side."""

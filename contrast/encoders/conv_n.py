@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from contrast.component import require
+from contrast.component import require_count
 from contrast.encoders.encoder import Encoder
 from contrast.encoders.resnet import convolution
 from contrast.heads.head import dense
@@ -18,13 +18,13 @@ class ConvN(Encoder):
     """3x3 convolutions of stride 2 with 32, 64 and 64 `n` filters, flattened, then 128 `n` features (PROTOCOL 1.2).
 
     Each layer has batch normalisation and ReLU. On images of 25 to 32 pixels a side the last feature map is 4 x 4 and is
-    flattened as it is; that of other sizes is pooled or spread to 4 x 4 first. `n` is 1 or above.
+    flattened as it is; that of other sizes is pooled or spread to 4 x 4 first. `n` is from 1 to 64.
     """
 
     n: int = 1
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, self, "n", "must be an integer of 1 or above", "Use 1 for the published network.")
+        require_count(self, "n", 64, "Use 1 for the published network.")
 
     @property
     def width(self) -> int:

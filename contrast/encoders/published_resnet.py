@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from contrast.component import require
+from contrast.component import require, require_count
 from contrast.encoders.encoder import Encoder
 from contrast.encoders.resnet import EXPANSION, BasicBlock, Bottleneck, large_stem, small_stem, stages
 
@@ -19,7 +19,7 @@ class PublishedResNet(Encoder, ABC):
     """A residual network of four stages. Subclasses say how many blocks each has and whether these are bottlenecks.
 
     `stem`: None is the CIFAR stem, a 3x3 convolution without max-pool, for images of up to 64 pixels a side; "imagenet" is
-    a 7x7 convolution of stride 2 with a max-pool. `base_width` (1 or above, None is the usual 64): channels of the first
+    a 7x7 convolution of stride 2 with a max-pool. `base_width` (1 to 512, None is the usual 64): channels of the first
     stage, before the fourfold expansion of bottlenecks; each further stage has twice as many.
     """
 
@@ -32,8 +32,7 @@ class PublishedResNet(Encoder, ABC):
 
     def __post_init__(self) -> None:
         require(self.stem in (None, "imagenet"), self, "stem", "must be None or 'imagenet'", "None is the stem of small images.")
-        wide = self.base_width is None or self.base_width >= 1
-        require(wide, self, "base_width", "must be an integer of 1 or above", "64 is usual, 128 is twice as wide.")
+        require_count(self, "base_width", 512, "64 is usual, 128 is twice as wide.")
         if self.base_width == _USUAL:
             object.__setattr__(self, "base_width", None)
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from contrast.component import require
+from contrast.component import require_count
 from contrast.encoders.encoder import Encoder
 from contrast.encoders.resnet import residual_network
 
@@ -15,7 +15,7 @@ from contrast.encoders.resnet import residual_network
 class SmallResNet(Encoder):
     """Stages of w, 2w and 4w channels (w = `base_width`), `blocks` basic blocks each; 6 `blocks` + 2 layers with a classifier.
 
-    For images of 8 to 32 pixels a side; `base_width` and `blocks` are 1 or above. The features are 4 `base_width` wide.
+    For images of 8 to 32 pixels a side; `base_width` is from 1 to 1024, `blocks` from 1 to 1000. The features are 4 `base_width` wide.
     """
 
     base_width: int = 16
@@ -23,10 +23,8 @@ class SmallResNet(Encoder):
     stages: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
-        wide = isinstance(self.base_width, int) and self.base_width >= 1
-        require(wide, self, "base_width", "must be an integer of 1 or above", "Use 16 for ResNet-8.")
-        deep = isinstance(self.blocks, int) and self.blocks >= 1
-        require(deep, self, "blocks", "must be an integer of 1 or above", "Use 1 for ResNet-8.")
+        require_count(self, "base_width", 1024, "Use 16 for ResNet-8.")
+        require_count(self, "blocks", 1000, "Use 1 for ResNet-8.")
 
     @property
     def width(self) -> int:

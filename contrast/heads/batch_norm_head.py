@@ -6,16 +6,16 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from contrast.component import require
-from contrast.heads.head import Head, dense
+from contrast.component import require, require_count
+from contrast.heads.head import MOST_HIDDEN, MOST_OUT, Head, dense
 
 
 @dataclass(frozen=True)
 class BatchNormHead(Head):
-    """`depth` dense layers without bias (1 to 4), batch normalisation and ReLU between them, `out` >= 1 wide at the end.
+    """`depth` dense layers without bias (1 to 4), batch normalisation and ReLU between them, `out` (1 to 65536) wide at the end.
 
     `last`: the last layer is normalised too, without a shift and without ReLU, as in SimCLR; the head of `ConvN` is
-    `BatchNormHead(2, out=64 * n, hidden=256 * n, last=False)`. `hidden` >= 1; None is the width of the input.
+    `BatchNormHead(2, out=64 * n, hidden=256 * n, last=False)`. `hidden` is 1 to 16384; None is the width of the input.
     """
 
     depth: int = 3
@@ -25,9 +25,8 @@ class BatchNormHead(Head):
 
     def __post_init__(self) -> None:
         require(1 <= self.depth <= 4, self, "depth", "must be an integer from 1 to 4", "Use MLPHead(0) for no head.")
-        require(self.out >= 1, self, "out", "must be an integer of 1 or above", "128 is usual.")
-        wide = self.hidden is None or self.hidden >= 1
-        require(wide, self, "hidden", "must be an integer of 1 or above", "None is the width of the input.")
+        require_count(self, "out", MOST_OUT, "128 is usual.")
+        require_count(self, "hidden", MOST_HIDDEN, "None is the width of the input.")
 
     def build(self, width: int, classes: int, generator: torch.Generator) -> nn.Module:
         """[N, width] -> [N, out]; `classes` is not read."""

@@ -8,6 +8,8 @@ from torch import nn
 
 from contrast.component import Component
 
+MOST_OUT, MOST_HIDDEN = 2**16, 2**14  # where a layer between two as wide has 1 GB of weights
+
 
 @dataclass(frozen=True)
 class Head(Component, ABC):

@@ -6,8 +6,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from contrast.component import require
-from contrast.heads.head import Head, dense
+from contrast.component import require, require_count
+from contrast.heads.head import MOST_HIDDEN, MOST_OUT, Head, dense
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class MLPHead(Head):
     """`depth` dense layers with bias, ReLU between them, no batch normalisation (PROTOCOL 1.3).
 
     `depth` 0 to 4: 0 is the identity (z = h, the other fields have no effect), 1 a linear map, as in MoCo v1, 2 the head of
-    the SupCon reference code and of MoCo v2. `out` >= 1 is the width of z. `hidden` >= 1 is that of the layers between;
-    None is the width of the input. The projection is not normalised here; the losses do that.
+    the SupCon reference code and of MoCo v2. `out` (1 to 65536) is the width of z, `hidden` (1 to 16384) that of the
+    layers between; None is the width of the input. The projection is not normalised here; the losses do that.
     """
 
     depth: int = 2
@@ -25,9 +25,8 @@ class MLPHead(Head):
 
     def __post_init__(self) -> None:
         require(isinstance(self.depth, int) and 0 <= self.depth <= 4, self, "depth", "must be an integer from 0 to 4", "0 is no head.")
-        require(isinstance(self.out, int) and self.out >= 1, self, "out", "must be an integer of 1 or above", "128 is usual.")
-        wide = self.hidden is None or self.hidden >= 1
-        require(wide, self, "hidden", "must be an integer of 1 or above", "None is the width of the input.")
+        require_count(self, "out", MOST_OUT, "128 is usual.")
+        require_count(self, "hidden", MOST_HIDDEN, "None is the width of the input.")
 
     def build(self, width: int, classes: int, generator: torch.Generator) -> nn.Module:
         """[N, width] -> [N, out], or the identity; `classes` is not read."""

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from contrast.component import require
-from contrast.heads.head import Head, dense
+from contrast.component import require, require_count
+from contrast.heads.head import MOST_OUT, Head, dense
 
 
 @dataclass(frozen=True)
 class SupConHead(Head):
-    """`depth` dense layers (1 to 4), ReLU between them, the last without bias; hidden width = input width, `out` >= 1.
+    """`depth` dense layers (1 to 4), ReLU between them, the last without bias; hidden width = input width, `out` 1 to 65536.
 
     `unit_input`: features are scaled to length 1 first. `SupConHead()` is the head for ImageNet,
     `SupConHead(2, unit_input=False)` the one for CIFAR.
@@ -26,7 +26,7 @@ class SupConHead(Head):
 
     def __post_init__(self) -> None:
         require(1 <= self.depth <= 4, self, "depth", "must be an integer from 1 to 4", "Use MLPHead(0) for no head.")
-        require(self.out >= 1, self, "out", "must be an integer of 1 or above", "128 is usual.")
+        require_count(self, "out", MOST_OUT, "128 is usual.")
 
     def build(self, width: int, classes: int, generator: torch.Generator) -> nn.Module:
         """[N, width] -> [N, out]; `classes` is not read."""

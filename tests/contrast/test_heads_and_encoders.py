@@ -148,8 +148,11 @@ def test_a_classifier_maps_features_to_class_logits():
         (lambda: MLPHead(5), "depth = 5"),
         (lambda: MLPHead(-1), "depth = -1"),
         (lambda: MLPHead(2, 0), "out = 0"),
+        (lambda: MLPHead(2, 2**16 + 1), "out = 65537"),
         (lambda: SmallResNet(0), "base_width = 0"),
+        (lambda: SmallResNet(1025), "base_width = 1025"),
         (lambda: SmallResNet(16, 0), "blocks = 0"),
+        (lambda: SmallResNet(16, 1001), "blocks = 1001"),
     ],
 )
 def test_a_shape_out_of_range_is_refused_by_name(make, field):

@@ -287,6 +287,7 @@ REFUSED = {
     "training shorter than its warm-up": (lambda: replace(MOCO, schedule=Warmup(Cosine(), epochs=3)), "schedule"),
     "precision": (lambda: replace(MOCO, precision="fp16"), "precision"),
     "no queue": (lambda: replace(MOCO, queue=0), "queue"),
+    "a queue without end": (lambda: replace(MOCO, queue=24 * 10**12), "queue"),
     "half a batch in the queue": (lambda: replace(MOCO, queue=12), "queue"),
     "momentum below": (lambda: replace(MOCO, momentum=-0.1), "momentum"),
     "momentum above": (lambda: replace(MOCO, momentum=1.1), "momentum"),

@@ -68,6 +68,10 @@ def test_a_head_as_wide_as_its_input_is_the_same_said_or_not():
     ("make", "field"),
     [
         (lambda: MLPHead(2, 128, 0), "MLPHead.hidden = 0"),
+        (lambda: MLPHead(2, 128, 10**12), "MLPHead.hidden = 1000000000000: must be an integer from 1 to 16384"),
+        (lambda: BatchNormHead(2, 8, 10**12), "BatchNormHead.hidden = 1000000000000"),
+        (lambda: BatchNormHead(2, 10**12), "BatchNormHead.out = 1000000000000"),
+        (lambda: SupConHead(1, 10**12), "SupConHead.out = 1000000000000"),
         (lambda: BatchNormHead(0), "BatchNormHead.depth = 0"),
         (lambda: BatchNormHead(5), "BatchNormHead.depth = 5"),
         (lambda: BatchNormHead(2, 0), "BatchNormHead.out = 0"),

@@ -86,7 +86,9 @@ def test_conv_n_has_the_published_layers(n):
     [
         (lambda: ResNet50("cifar"), "ResNet50.stem = 'cifar'"),
         (lambda: ResNet34(base_width=0), "ResNet34.base_width = 0"),
+        (lambda: ResNet50(base_width=10**12), "ResNet50.base_width = 1000000000000"),
         (lambda: ConvN(0), "ConvN.n = 0"),
+        (lambda: ConvN(10**12), "ConvN.n = 1000000000000"),
         (lambda: TimmEncoder(""), "TimmEncoder.model = ''"),
     ],
 )

@@ -20,6 +20,7 @@ from analysis import KNN
 from contrast import (
     LARS,
     SGD,
+    VAE,
     Adam,
     Classifier,
     ClassPairs,
@@ -76,6 +77,7 @@ FROZEN = Pretrain(
 DATA = Digits(per_class=9)
 SIMCLR = replace(FROZEN, data=DATA, encoder=SmallResNet(2), head=MLPHead(2, out=8), batch_size=40, epochs=4)
 SUPCE = replace(SIMCLR, views=CropViews(1), loss=CrossEntropy(), head=Classifier())
+AUTOENCODER = VAE(data=DATA, encoder=SmallResNet(2), batch_size=40, epochs=1, seed=0, optimizer=Adam(1e-3))
 METHODS = {
     "SimCLR": SIMCLR,
     "SimCLR, no head": replace(SIMCLR, head=MLPHead(0)),
@@ -237,6 +239,13 @@ def test_a_batch_larger_than_the_data_is_refused_before_training():
     SIMCLR.check(lambda data: 40)
     with pytest.raises(UserError, match=r"Pretrain\.batch_size = 40: is larger than the data \(39 images\)\. Lower"):
         SIMCLR.check(lambda data: 39)
+
+
+@pytest.mark.parametrize("stage", [SIMCLR, AUTOENCODER], ids=["Pretrain", "VAE"])
+def test_data_that_make_no_batch_are_refused_when_nobody_has_checked(stage, bench):
+    """As in a notebook, where a stage is run by hand."""
+    with pytest.raises(UserError, match=r"^batch_size = 40: a batch needs 2 images or more, and the data has 1\. Use more images\.$"):
+        bench.run(replace(stage, data=Digits(classes=(3,), per_class=1)))
 
 
 def test_a_penalty_of_weight_0_is_no_penalty():

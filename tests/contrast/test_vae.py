@@ -210,6 +210,8 @@ def test_the_decoders_weights_follow_from_the_generator_alone():
 REFUSED = {
     "two views": (lambda: replace(PLAIN, views=CropViews(2)), r"VAE\.views"),
     "no latent variable": (lambda: replace(PLAIN, latent=0), r"VAE\.latent"),
+    "latent variables without end": (lambda: replace(PLAIN, latent=10**12), r"VAE\.latent = 1000000000000"),
+    "a decoder without end": (lambda: DeconvN(10**12), r"DeconvN\.n = 1000000000000"),
     "negative beta": (lambda: replace(PLAIN, beta=-1.0), r"VAE\.beta"),
     "beta without end": (lambda: replace(PLAIN, beta=float("inf")), r"VAE\.beta"),
     "a batch of one": (lambda: replace(PLAIN, batch_size=1), r"VAE\.batch_size"),
