@@ -89,7 +89,7 @@ class MoCo(Stage):
         return self.epochs
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The batch must not be larger than the data, and the network must have batch normalisations that can be grouped."""
+        """The batch must not be larger than the data, views must take its images, and batch normalisations be such that can be grouped."""
         require_a_batch(self, size)
         if self.norm_groups is not None:
             normalised, odd = _norms(self.data, self.encoder, self.head)

@@ -116,7 +116,7 @@ class Pretrain(Stage):
         return self.epochs
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The batch must not be larger than the data."""
+        """The batch must not be larger than the data, and the views must take its images."""
         require_a_batch(self, size)
 
     def check_processes(self, count: int) -> None:

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Callable, Generator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import nn
 
+from contrast.augmentations.views import Views
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
@@ -29,6 +31,10 @@ class Training(Protocol):
     @property
     def encoder(self) -> Encoder:
         """What is trained for transfer."""
+
+    @property
+    def views(self) -> Views:
+        """What is made of each image."""
 
     @property
     def batch_size(self) -> int:
@@ -62,10 +68,17 @@ def require_training(stage: Training) -> None:
 
 
 def require_a_batch(stage: Training, size: Callable[[Dataset], int]) -> None:
-    """Raise `UserError` where the batch is larger than the data."""
+    """Raise `UserError` where the batch is larger than the data, or the views cannot be made of its images."""
     available = size(stage.data)
     rule = f"is larger than the data ({available} images)"
     require(stage.batch_size <= available, stage, "batch_size", rule, "Lower batch_size or use more images.")
+    view_size(stage.views, stage.data)
+
+
+@lru_cache(maxsize=32)
+def view_size(views: Views, data: Dataset) -> tuple[int, ...]:
+    """Channels, height and width of a view of one image; raises the `UserError` of views that take no such images."""
+    return tuple(views(torch.zeros(1, *data.shape), np.zeros(1, np.int64), 0, 1).shape[2:])
 
 
 def require_synchronised(stage: Training, build: Callable[[], nn.Module], count: int) -> None:

@@ -31,7 +31,7 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Diverged, Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train, view_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class VAE(Stage):
     def check(self, size: Callable[[Dataset], int]) -> None:
         """The batch must not be larger than the data, and the view must be as large as the image that the decoder makes."""
         require_a_batch(self, size)
-        shape = tuple(self.views(torch.zeros(1, *self.data.shape), np.zeros(1, np.int64), 0, 1).shape[2:])
+        shape = view_size(self.views, self.data)
         other = f"makes images of {shape}, and those of the data are {self.data.shape}"
         require(shape == self.data.shape, self, "views", other, "Use views that keep the size, such as Plain() or CropViews(1).")
 
