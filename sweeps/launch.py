@@ -126,7 +126,10 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
             )
             listeners.append(_projection(population, log))
             with _interruptible(controller, display):
-                engine.run(controller, Place(options.root.resolve(), options.data))
+                try:
+                    engine.run(controller, Place(options.root.resolve(), options.data))
+                except UserError as error:  # of what the user gave: a space, a sampler, a key that no result has
+                    controller.failures.end(error)
                 lock.check()
                 meter.close(controller.now())
                 save_launch(controller, options.root)

@@ -204,6 +204,7 @@ def _objectives(sweep: Sweep, seeds: Sequence[Standing]) -> Columns:
         values = [
             Result(objective.of_seed({k: v.value for k, v in one.results.items()}), max(r.began for r in one.results.values()))
             for one in complete
+            if matches(objective.pattern, one.results)
         ]
         judged, half, sd = over_seeds(key, values)
         if objective.bound:

@@ -97,8 +97,16 @@ def _finite_or_worst(violation: float) -> float:
 
 
 def _mean(pattern: str, seeds: Sequence[Metrics]) -> float:
-    objective = Objective(pattern, "maximize")
-    return objective.over_seeds([objective.of_seed(metrics) for metrics in seeds])
+    return sum(_average("constraint", pattern, metrics) for metrics in seeds) / len(seeds)
+
+
+def _average(what: str, pattern: str, metrics: Metrics) -> float:
+    """The mean over the metrics of one seed that a pattern matches; `UserError`, which names `what` asks for them, when there are none."""
+    found = matches(pattern, metrics)
+    if not found:
+        keys = ", ".join(sorted(metrics))
+        raise UserError(f"{what} = {pattern!r}: matches none of the keys {keys}. Name one of them, * for a segment.")
+    return sum(metrics[key] for key in found) / len(found)
 
 
 @dataclass(frozen=True)
@@ -125,11 +133,7 @@ class Objective:
 
     def of_seed(self, metrics: Metrics) -> float:
         """The mean over the metrics of one seed that the pattern matches; `UserError` when there are none."""
-        found = matches(self.pattern, metrics)
-        if not found:
-            keys = ", ".join(sorted(metrics))
-            raise UserError(f"objective = {self.pattern!r}: matches none of the keys {keys}. Name one of them, * for a segment.")
-        return sum(metrics[key] for key in found) / len(found)
+        return _average("objective", self.pattern, metrics)
 
     def over_seeds(self, values: Sequence[float]) -> float:
         """What the search is told of these seeds, at least one. A bound is NaN below two seeds, or when a value is not finite."""

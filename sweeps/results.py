@@ -83,9 +83,10 @@ def judged(population: Population, candidate: Candidate) -> list[Interval | floa
 
 
 def over_search(population: Population, candidate: Candidate) -> list[Interval | None]:
-    """Each objective over the seeds of the search that are complete; None without any, or if it is not finite in one of them."""
-    complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
-    return [objective.spread([objective.of_seed(r.metrics) for r in complete]) for objective in population.sweep.objectives]
+    """Each objective over the seeds of the search that are complete; None if none has its key, or if it is not finite in one of them."""
+    complete = [r.metrics for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
+    objectives = population.sweep.objectives
+    return [one.spread([one.of_seed(metrics) for metrics in complete if matches(one.pattern, metrics)]) for one in objectives]
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)

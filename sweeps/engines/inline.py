@@ -1,6 +1,7 @@
 """The in-process engine: units one after another, for a notebook, a debugger, a test or a single point."""
 
 import time
+from contextlib import closing
 
 from contrast.stage import Memory
 from sweeps.controller import Controller, Signal, WorkUnit
@@ -22,15 +23,12 @@ def run(controller: Controller, place: Place) -> None:
 
 def run_unit(controller: Controller, unit: WorkUnit, place: Place, memory: Memory) -> None:
     """Run one unit and tell the controller what becomes of it."""
-    messages = execute(unit, place, memory)
-    try:
+    with closing(execute(unit, place, memory)) as messages:
         for message in messages:
             if tell(controller, unit, message) is Signal.STOP:
                 break
-    finally:
-        messages.close()
-        if unit.number in controller.running:
-            controller.finished(unit)
+    if unit.number in controller.running:
+        controller.finished(unit)
 
 
 def tell(controller: Controller, unit: WorkUnit, message: Message) -> Signal:

@@ -7,10 +7,12 @@ import sys
 from dataclasses import dataclass, field
 
 import pytest
+from optuna.samplers import RandomSampler
 
 from analysis import KNN, Measure
 from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, SmallResNet
 from sweeps import Sweep
+from sweeps.results import last_launch
 from tests.driver import command, files
 
 DIGITS = Digits(per_class=20)
@@ -94,6 +96,13 @@ def dividing(runs):
     return {"ratio": 1 / 0}
 
 
+class Tired(RandomSampler):
+    """Draws one point."""
+
+    def sample_independent(self, study, trial, name, distribution):
+        return super().sample_independent(study, trial, name, distribution) / (1 - trial.number)
+
+
 FAILING = {
     "an unknown name": (
         undefined,
@@ -122,6 +131,18 @@ FAILING = {
         "division by zero. Mend that line.",
     ),
     "across without parameters": (sound, {"across": lambda: {}}, "TypeError in <lambda>", "It is called as across(runs)."),
+    "a space that returns nothing": (
+        lambda trial, seed, phase: None,
+        {},
+        "space of sweep 'asked': must return a dict of stages by name, got None.",
+        "Return {'accuracy': Accuracy(...)}.",
+    ),
+    "a space without stages": (
+        lambda trial, seed, phase: {},
+        {},
+        "space of sweep 'asked': returned no stages.",
+        "Return {'accuracy': Accuracy(...)}.",
+    ),
     "trials of nothing": (sound, {"trials": 3}, "Sweep.trials = 3: the space draws no knobs", "Leave out trials="),
 }
 
@@ -137,6 +158,25 @@ def test_what_a_users_function_raises_is_told_with_its_line(tmp_path, command_, 
     assert ended.code == 2
     assert "Traceback" not in ended.err + ended.out
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"maximize": "knn/5"}, "objective = 'knn/5': matches none of the keys knn. Name one of them"),
+        ({"maximize": "knn", "sampler": Tired, "open": 1}, "Sweep.sampler (Tired): ZeroDivisionError in sample_independent, test_bad"),
+    ],
+    ids=["objective", "sampler"],
+)
+def test_a_mistake_that_shows_only_in_the_run_ends_it_in_order_and_what_was_committed_stays(tmp_path, declared, says):
+    asked = Sweep("asked", searched, trials=2, **declared)
+    ended = command("run", "asked", "--engine", "inline", "--root", tmp_path, known={"asked": asked})
+    assert (ended.code, says in " ".join(ended.err.split())) == (2, True), ended.err
+    assert "Traceback" not in ended.err + ended.out
+    assert (tmp_path / "reports" / "asked" / "index.html").exists()
+    corrected = {"asked": Sweep("asked", searched, trials=2, maximize="knn")}
+    assert command("run", "asked", "--engine", "inline", "--root", tmp_path, known=corrected).code == 0
+    assert last_launch(tmp_path, "asked")["reused"] == 2
 
 
 @dataclass(frozen=True)

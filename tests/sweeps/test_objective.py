@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrast import UserError
-from sweeps import Bound, Confirm, Sweep
+from sweeps import AtMost, Bound, Confirm, Sweep
 from sweeps.mlflow_rows import run_rows, summary_rows
 from sweeps.objective import Objective, best_first, fronts, matches, ranked, undominated
 from sweeps.report import write_report
@@ -30,6 +30,8 @@ def test_matches_are_averaged_within_a_seed_then_over_seeds():
     assert objective.over_seeds([0.3, 0.6]) == pytest.approx(0.45)
     with pytest.raises(UserError, match=r"objective = 'pgd/\*': matches none of the keys knn"):
         objective.of_seed({"knn": 1.0})
+    with pytest.raises(UserError, match=r"constraint = 'pgd/\*': matches none of the keys knn"):
+        AtMost("pgd/*", 1.0).violation([{"knn": 1.0}])
 
 
 @given(st.sampled_from(["a", "a/*", "*", "*/b", "a.c", "a/*/b"]), st.lists(st.sampled_from(["a", "a/b", "a/c/b", "abc", "b", "a.c"])))
