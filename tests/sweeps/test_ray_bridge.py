@@ -6,9 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import RayActorError
-from ray.tune import PlacementGroupFactory
-from ray.tune.execution.tune_controller import TuneController
-from ray.tune.experiment import Trial
 
 from contrast.stage import Memory
 from sweeps import Sweep
@@ -111,6 +108,10 @@ class Actor:
 @pytest.fixture
 def tuner(bridge, tmp_path):
     """Tune's controller with trials a, b and c: each has asked for a worker, and only that of the first has come."""
+    from ray.tune import PlacementGroupFactory  # here, since Tune reads its settings when it is imported
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
     place = SimpleNamespace(experiment_fs_path=str(tmp_path), experiment_driver_staging_path=str(tmp_path))
     search = SimpleNamespace(is_finished=lambda: False, on_trial_complete=UnitSearcher(bridge).on_trial_complete)
     found = TuneController(
