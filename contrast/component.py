@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from contrast.typed import wrong
 
+MOST_PIXELS = 4096  # the side of an image: one of three channels takes 200 MB in float32
+
 
 class UserError(ValueError):
     """A user's mistake. The text names the field, the value, the rule and the cure; it is shown without a traceback."""
@@ -55,10 +57,10 @@ def require(ok: bool, owner: object, field: str, rule: str, cure: str) -> None:
         raise UserError(f"{type(owner).__name__}.{field} = {getattr(owner, field)!r}: {rule}. {cure}")
 
 
-def require_count(owner: object, field: str, most: int, cure: str) -> None:
-    """Raise `UserError` unless `owner.field` is None or from 1 to `most`: beyond it there is no room, and a slip of the pen is likely."""
+def require_count(owner: object, field: str, most: int, cure: str, *, least: int = 1) -> None:
+    """Raise `UserError` unless `owner.field` is None or in its range: beyond `most` there is no room, and a slip of the pen is likely."""
     value = getattr(owner, field)
-    require(value is None or 1 <= value <= most, owner, field, f"must be an integer from 1 to {most}", cure)
+    require(value is None or least <= value <= most, owner, field, f"must be an integer from {least} to {most}", cure)
 
 
 def require_types(owner: object) -> None:

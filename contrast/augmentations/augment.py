@@ -9,15 +9,15 @@ from torch import Tensor
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.transform import Transform
-from contrast.augmentations.views import Views
-from contrast.component import require
+from contrast.augmentations.views import MOST_VIEWS, Views
+from contrast.component import require, require_count
 
 _CACHED = 4 << 20  # bytes of views that a CPU makes at a time, so that they stay in its cache from one operation to the next
 
 
 @dataclass(frozen=True)
 class Augment(Views):
-    """`views` views of each image (1 or more), each by all `operations` in their order, with draws of its own.
+    """`views` views of each image (1 to 256), each by all `operations` in their order, with draws of its own.
 
     An operation may stand there once, since what it draws is named after it.
     """
@@ -26,7 +26,7 @@ class Augment(Views):
     views: int = 2
 
     def __post_init__(self) -> None:
-        require(self.views >= 1, self, "views", "must be at least 1", "Use 2 for a contrastive loss.")
+        require_count(self, "views", MOST_VIEWS, "Use 2 for a contrastive loss.")
         require(len(self.operations) >= 1, self, "operations", "must hold at least one", "Use Plain() for images as they are.")
         kinds = {type(operation) for operation in self.operations}
         require(len(kinds) == len(self.operations), self, "operations", "must hold each kind once", "Drop the repeated one.")

@@ -9,19 +9,19 @@ from torch import Tensor
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.resized_crop import random_boxes, resized_crop
-from contrast.augmentations.views import Views
-from contrast.component import require
+from contrast.augmentations.views import MOST_VIEWS, Views
+from contrast.component import require, require_count
 
 
 @dataclass(frozen=True)
 class CropViews(Views):
-    """`views` crops of each image, each `scale[0]` to `scale[1]` of its area, scaled back to its size."""
+    """`views` (1 to 256) crops of each image, each `scale[0]` to `scale[1]` of its area, scaled back to its size."""
 
     views: int = 2
     scale: tuple[float, float] = (0.5, 1.0)
 
     def __post_init__(self) -> None:
-        require(self.views >= 1, self, "views", "must be at least 1", "Use 2 for a contrastive loss.")
+        require_count(self, "views", MOST_VIEWS, "Use 2 for a contrastive loss.")
         good = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1
         require(good, self, "scale", "must be (smallest, largest) share of the area, within (0, 1]", "Use (0.5, 1.0) for digits.")
 

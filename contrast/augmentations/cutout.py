@@ -9,18 +9,18 @@ from torch import Tensor
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.transform import Transform
-from contrast.component import require
+from contrast.component import MOST_PIXELS, require, require_count
 
 
 @dataclass(frozen=True)
 class Cutout(Transform):
-    """A square of `side` pixels (1 or more), centred on a pixel drawn uniformly, becomes `fill` (0 to 1, 0 is black)."""
+    """A square of `side` pixels (1 to 4096), centred on a pixel drawn uniformly, becomes `fill` (0 to 1, 0 is black)."""
 
     side: int = 16
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.side >= 1, self, "side", "must be at least 1 pixel", "Use 16 for images of 32 pixels.")
+        require_count(self, "side", MOST_PIXELS, "Use 16 for images of 32 pixels.")
         require(0 <= self.fill <= 1, self, "fill", "must be from 0 to 1", "Use 0 for black.")
 
     def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:

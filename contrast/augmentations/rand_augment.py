@@ -11,7 +11,7 @@ from contrast.augmentations.draws import Draws
 from contrast.augmentations.levels import Operation, Strength
 from contrast.augmentations.rows import on_rows_
 from contrast.augmentations.transform import Transform
-from contrast.component import require
+from contrast.component import require, require_count
 
 CHOICES: tuple[Operation, ...] = (
     *(levels.autocontrasted, levels.equalized, levels.inverted, levels.rotated, levels.posterized, levels.solarized),
@@ -22,7 +22,7 @@ CHOICES: tuple[Operation, ...] = (
 
 @dataclass(frozen=True)
 class RandAugment(Transform):
-    """`layers` operations one after the other (1 or more), each one of 16, equally likely, at level `magnitude`, 0 to 30.
+    """`layers` operations one after the other (1 to 100), each one of 16, equally likely, at level `magnitude`, 0 to 30.
 
     Turns, shears and shifts go to either side with probability 1/2. The library's defaults are 2 and 10; the scripts of the
     SupCon paper pass 1.0 as the magnitude (PROTOCOL 1.5).
@@ -32,7 +32,7 @@ class RandAugment(Transform):
     magnitude: float = 10.0
 
     def __post_init__(self) -> None:
-        require(self.layers >= 1, self, "layers", "must be at least 1", "Use 2, as the reference does.")
+        require_count(self, "layers", 100, "Use 2, as the reference does.")
         require(0 <= self.magnitude <= 30, self, "magnitude", "must be from 0 to 30", "Use 10, as the reference does.")
 
     def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c h w"]:

@@ -10,19 +10,19 @@ from torch.nn.functional import pad
 
 from contrast.augmentations.draws import Draws
 from contrast.augmentations.transform import Transform
-from contrast.component import UserError, require
+from contrast.component import MOST_PIXELS, UserError, require_count
 
 
 @dataclass(frozen=True)
 class RandomCrop(Transform):
-    """A square of `side` pixels (1 or more) at a uniformly drawn place of the image with `padding` black pixels (0 or more) around it."""
+    """A square of `side` pixels (1 to 4096) at a uniformly drawn place of the image with `padding` black pixels (0 to 4096) around it."""
 
     side: int = 32
     padding: int = 4
 
     def __post_init__(self) -> None:
-        require(self.side >= 1, self, "side", "must be at least 1 pixel", "Use the side of the images.")
-        require(self.padding >= 0, self, "padding", "must be 0 or above", "Use 4 for images of 32 pixels.")
+        require_count(self, "side", MOST_PIXELS, "Use the side of the images.")
+        require_count(self, "padding", MOST_PIXELS, "Use 4 for images of 32 pixels.", least=0)
 
     def __call__(self, x: Float[Tensor, "n c h w"], draws: Draws) -> Float[Tensor, "n c i j"]:
         """See `Transform`. Raises `UserError` for images smaller than the crop."""

@@ -12,13 +12,13 @@ from contrast.augmentations.draws import Draws
 from contrast.augmentations.grayscale import grayscale_, random_grays
 from contrast.augmentations.horizontal_flip import horizontal_flip, random_flips
 from contrast.augmentations.resized_crop import random_boxes, resized_crop
-from contrast.augmentations.views import Views
-from contrast.component import UserError, require
+from contrast.augmentations.views import MOST_VIEWS, Views
+from contrast.component import UserError, require_count
 
 
 @dataclass(frozen=True)
 class SimCLRViews(Views):
-    """`views` views: a crop of 20 to 100 % of the area; a flip, p 1/2; jitter (.4, .4, .4, .1), p 0.8; grey, p 0.2; no blur.
+    """`views` (1 to 256) views: a crop of 20 to 100 % of the area; a flip, p 1/2; jitter (.4, .4, .4, .1), p 0.8; grey, p 0.2; no blur.
 
     Works on images of three channels or one. On one channel brightness and contrast apply, while saturation, hue and
     greyscale change nothing, as in torchvision.
@@ -27,7 +27,7 @@ class SimCLRViews(Views):
     views: int = 2
 
     def __post_init__(self) -> None:
-        require(self.views >= 1, self, "views", "must be at least 1", "Use 2 for a contrastive loss.")
+        require_count(self, "views", MOST_VIEWS, "Use 2 for a contrastive loss.")
 
     @property
     def count(self) -> int:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from contrast.component import Component
 
+MOST_VIEWS = 256
+
 
 @dataclass(frozen=True)
 class Views(Component, ABC):

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from contrast import random
-from contrast.component import UserError, require
+from contrast.component import MOST_PIXELS, UserError, require, require_count
 from contrast.data.cache_folder import cache_folder
 from contrast.data.cifar10 import CIFAR10
 from contrast.data.content import content_order, hashes
@@ -30,7 +30,7 @@ class DigitsOnImages(Dataset):
     larger ones) and follows from (`seed`, id of the image), the same in every epoch. `redrawn` "each epoch": a pretraining
     draws it for (`seed`, epoch, id), while measures and probes go on to read the one draw; None leaves it. `probed` is what
     the labels are: the "object" or the "digit", of which a small pool lacks some: `classes` then names those it has. `side`:
-    images are scaled to it first (8 or above); None leaves their size. A digit's side is an eighth of the image's.
+    images are scaled to it first (8 to 4096); None leaves their size. A digit's side is an eighth of the image's.
     """
 
     pool: int
@@ -48,7 +48,7 @@ class DigitsOnImages(Dataset):
         require(self.digits.shape[0] == 1, self, "digits", "must be grey images", "Use MNIST().")
         require(self.pool >= 1, self, "pool", "must be at least 1", "Use powers of two from 1 to 16384.")
         require(self.probed in ("object", "digit"), self, "probed", "must be 'object' or 'digit'", "Use 'object' to pretrain.")
-        require(self.side is None or self.side >= 8, self, "side", "must be at least 8 pixels", "Use 64 to 224.")
+        require_count(self, "side", MOST_PIXELS, "Use 64 to 224.", least=8)
         require(self.of.shape[1] == self.of.shape[2], self, "of", "must be square images", "Use CIFAR10().")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         require(self.redrawn in (None, "each epoch"), self, "redrawn", "must be 'each epoch' or None", "Use None for one draw.")

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from contrast.component import UserError, require
+from contrast.component import MOST_PIXELS, UserError, require, require_count
 from contrast.data.class_folders import class_folder_files, read_class_folders
 from contrast.data.dataset import Dataset, Images
 from contrast.data.parquet import parquet_files, read_parquet
@@ -20,9 +20,9 @@ _ALSO = {"train": ("train",), "test": ("test", "val", "validation")}
 class ImageFolder(Dataset):
     """Colour images in `<root>/<images>/<split>/<class>/*`, split "train" and "test" or "val", scaled to `side` x `side`.
 
-    `images` names the folder under the data root; `count` (1 or above) is the number of classes, whose ids are their
+    `images` names the folder under the data root; `count` (1 to 1000000) is the number of classes, whose ids are their
     folders' names where all are numbers, else their places in order of name. Files are PNG, JPEG, WebP or BMP, or
-    Parquet with columns image and label (`<split>-*.parquet`). The shorter side is scaled to `side` pixels (8 or above) and the
+    Parquet with columns image and label (`<split>-*.parquet`). The shorter side is scaled to `side` pixels (8 to 4096) and the
     centre kept. `convert` takes grey, palette and CMYK images too. The normalisation is ImageNet's.
     """
 
@@ -35,12 +35,12 @@ class ImageFolder(Dataset):
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
-        require(self.count >= 1, self, "count", "must be at least 1", "State the number of classes.")
+        require_count(self, "count", 10**6, "State the number of classes.")
         super().__post_init__()
         path = PurePosixPath(self.images)
         inside = self.images != "" and not path.is_absolute() and ".." not in path.parts
         require(inside, self, "images", "must name a folder under the data root", "Leave out a leading / and any '..'.")
-        require(self.side >= 8, self, "side", "must be at least 8 pixels", "Use 224, or 32 to 96 for small encoders.")
+        require_count(self, "side", MOST_PIXELS, "Use 224, or 32 to 96 for small encoders.", least=8)
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from contrast.component import require
+from contrast.component import MOST_PIXELS, require_count
 from contrast.data.dataset import Dataset, Images
 from contrast.data.image_folder import find_scaled
 from contrast.data.select import select
@@ -15,7 +15,7 @@ from contrast.data.source import Found, Split
 class ImageNet(Dataset):
     """ImageNet in `<root>/imagenet/train` and `val`, one folder a synset (n01440764 ..) in whose order ids count, or Parquet.
 
-    Images are scaled to `side` pixels (8 or above) on the shorter side and cut to the centre, once, when the cache is built:
+    Images are scaled to `side` pixels (8 to 4096) on the shorter side and cut to the centre, once, when the cache is built:
     at 224 it takes 190 GB. The test split is the validation set.
     """
 
@@ -27,7 +27,7 @@ class ImageNet(Dataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.side >= 8, self, "side", "must be at least 8 pixels", "Use 224, or 32 to 96 for small encoders.")
+        require_count(self, "side", MOST_PIXELS, "Use 224, or 32 to 96 for small encoders.", least=8)
 
     @property
     def name(self) -> str:

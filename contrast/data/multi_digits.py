@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from contrast import random
-from contrast.component import require
+from contrast.component import MOST_PIXELS, require, require_count
 from contrast.data.dataset import Dataset, Images
 from contrast.data.derived import base_images, derived_name, made, paste_, require_whole
 from contrast.data.mnist import MNIST
@@ -19,13 +19,13 @@ from contrast.data.source import Found, Split
 
 @dataclass(frozen=True, kw_only=True)
 class MultiDigits(Dataset):
-    """Canvases of `side` pixels with `digits` digits of `of` each; canvas i shows digit i first, and its class is the label.
+    """Canvases of `side` pixels (to 4096) with `digits` (1 to 1000) digits of `of` each, whose label is the class of the first.
 
-    `placement`: "random" puts each at a uniformly drawn place, where they may overlap; "grid" in distinct cells as large as a
-    digit. Where digits overlap the larger value counts, with `add` their clipped sum. Digits of a split come from that split
-    of `of`; which ones and where follows from (`seed`, id of digit i), so both views see one canvas. One digit a canvas is
-    what linear probes are trained and scored on; of several, *held_out* may show digits that *fit* shows on other canvases.
-    Pixels are not normalised: mean 0, deviation 1.
+    Canvas i shows digit i first. `placement`: "random" puts each at a uniformly drawn place, where they may overlap; "grid" in
+    distinct cells as large as a digit. Where digits overlap the larger value counts, with `add` their clipped sum. Digits of a
+    split come from that split of `of`; which ones and where follows from (`seed`, id of digit i), so both views see one canvas.
+    One digit a canvas is what linear probes are trained and scored on; of several, *held_out* may show digits that *fit* shows on
+    other canvases. Pixels are not normalised: mean 0, deviation 1.
     """
 
     digits: int = 4
@@ -43,9 +43,9 @@ class MultiDigits(Dataset):
         require_whole(self, "of", self.of)
         require(self.of.shape[0] == 1 and self.of.shape[1] == self.of.shape[2], self, "of", "must be square grey images", "Use MNIST().")
         require(self.placement in ("random", "grid"), self, "placement", "must be 'random' or 'grid'", "Use 'random'.")
-        require(self.side >= self.of.shape[1], self, "side", f"must hold a digit of {self.of.shape[1]} pixels", "Use 112 for MNIST.")
+        require_count(self, "side", MOST_PIXELS, "It holds a digit whole. Use 112 for MNIST.", least=self.of.shape[1])
         most = (self.side // self.of.shape[1]) ** 2
-        require(self.digits >= 1, self, "digits", "must be at least 1", "Use 1, 2, 4, 8, 12 or 16.")
+        require_count(self, "digits", 1000, "Use 1, 2, 4, 8, 12 or 16.")
         fits = self.placement == "random" or self.digits <= most
         require(fits, self, "digits", f"must be at most {most}, the cells of the grid", "Enlarge side or use fewer digits.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from contrast import random
-from contrast.component import require
+from contrast.component import MOST_PIXELS, require, require_count
 from contrast.data.dataset import Dataset, Images
 from contrast.data.derived import base_images, derived_name, made, paste_, require_whole, resized
 from contrast.data.mnist import MNIST
@@ -18,11 +18,11 @@ from contrast.data.source import Found, Split
 
 @dataclass(frozen=True, kw_only=True)
 class TwoSizes(Dataset):
-    """A digit of `first` x `first` and one of `second` x `second` pixels at random places of a canvas of `side`; they may overlap.
+    """A digit of `first` x `first` and one of `second` x `second` pixels at random places of a canvas of `side` (to 4096).
 
-    `shown`: "both" for pretraining, labelled by the first digit; "first" or "second" for a probe of that digit, which then
-    stands alone at its size and place, labelled by itself. Digit i of `of` is the first of canvas i; the other one and the
-    places follow from (`seed`, id of digit i). Pixels are not normalised: mean 0, deviation 1.
+    They may overlap. `shown`: "both" for pretraining, labelled by the first digit; "first" or "second" for a probe of that digit,
+    which then stands alone at its size and place, labelled by itself. Digit i of `of` is the first of canvas i; the other one and
+    the places follow from (`seed`, id of digit i). Pixels are not normalised: mean 0, deviation 1.
     """
 
     second: int = 20
@@ -40,6 +40,7 @@ class TwoSizes(Dataset):
         require_whole(self, "of", self.of)
         require(self.of.shape[0] == 1, self, "of", "must be grey images", "Use MNIST().")
         require(self.shown in ("both", "first", "second"), self, "shown", "must be 'both', 'first' or 'second'", "Use 'both' to pretrain.")
+        require_count(self, "side", MOST_PIXELS, "Use 112.")
         for field in ("first", "second"):
             fits = 1 <= getattr(self, field) <= self.side
             require(fits, self, field, f"must be from 1 to side = {self.side}", "Use 20 to 80 on 112.")

@@ -15,31 +15,44 @@ from contrast import (
     SGD,
     VAE,
     BatchHardTriplet,
+    BatchNormHead,
     Classifier,
     ContrastiveInputGradient,
+    ConvN,
     CropViews,
     CrossEntropy,
     CrossView,
+    DeconvN,
     Digits,
+    DigitsOnImages,
     DrLIM,
     GeneralizedContrastive,
     ImageFolder,
+    ImageNet,
     Layerwise,
     MaxMargin,
     MLPHead,
     MoCo,
+    MultiDigits,
     NTXent,
     Plain,
     Pretrain,
     RandomBits,
+    Resize,
+    ResNet18,
+    ResNet50,
     SimCLRViews,
     SmallResNet,
     StageHeads,
     SupCon,
+    SupConHead,
     SupConIn,
     Triplet,
+    TwoSizes,
     UserError,
 )
+from contrast.augmentations import Cutout, RandAugment, RandomCrop
+from contrast.augmentations.recipes import moco_v2
 from contrast.losses.temperature import HIGHEST, LOWEST
 from contrast.pretrain import initial_net
 from sweeps.launch_checks import check_machine, check_resources, checker
@@ -94,6 +107,32 @@ REFUSED = {
 def test_it_is_refused_before_training(make, says):
     with pytest.raises(UserError, match=rf"{says}.*\. [A-Z0-9]"):
         launched(make, None)
+
+
+SIZES = {
+    "queue": MOCO,
+    "latent": AUTOENCODER,
+    "n": [ConvN(), DeconvN()],
+    "base_width": [SmallResNet(2), ResNet18(), ResNet50()],
+    "blocks": SmallResNet(2),
+    "out": [MLPHead(), BatchNormHead(), SupConHead()],
+    "hidden": [MLPHead(), BatchNormHead()],
+    "views": [CropViews(), SimCLRViews(), moco_v2()],
+    "side": [Resize(16), RandomCrop(), Cutout(16), ImageNet(), FOLDER.data, MultiDigits(), TwoSizes(), DigitsOnImages(pool=4)],
+    "padding": RandomCrop(),
+    "layers": RandAugment(),
+    "digits": MultiDigits(),
+    "bits": BITS,
+    "count": FOLDER.data,
+}
+SIZED = [(field, one) for field, some in SIZES.items() for one in (some if isinstance(some, list) else [some])]
+
+
+@pytest.mark.parametrize(("field", "component"), SIZED, ids=[f"{type(one).__name__}.{field}" for field, one in SIZED])
+def test_a_size_without_end_is_refused_by_its_value(field, component):
+    """What a slip of the pen would have the driver or a worker ask the memory for."""
+    with pytest.raises(UserError, match=rf"^{type(component).__name__}\.{field} = 1000000000000: must be .*from \d+ to \d+\. [A-Z0-9]"):
+        replace(component, **{field: 10**12})
 
 
 SPOILED = {
