@@ -25,7 +25,8 @@ bench-replication: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.replication
 
 bench-pretrain: $(INSTALLED) $(PEERS_INSTALLED)
-	@failed=0; for part in losses views shared_data simclr; do \
+	@failed=0; OMP_NUM_THREADS=1 $(PEERS)/bin/python -m benchmarks.lightly_losses || failed=1; \
+	for part in losses views shared_data simclr; do \
 		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$part || failed=1; done; exit $$failed
 
 bench-controller: $(INSTALLED)
