@@ -197,9 +197,9 @@ def train_epoch(
 
 
 def in_order(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Batches of the order drawn for (seed, epoch); a last batch of one image is left out. Raises `UserError` where none is left."""
+    """Batches of the order drawn for (seed, epoch); a last batch of one image is left out. Raises `UserError` for fewer than 2 ids."""
     if len(ids) < 2:
-        raise UserError(f"batch_size = {batch_size}: a batch needs 2 images or more, and the data has {len(ids)}. Use more images.")
+        raise UserError(f"data has {len(ids)} image(s): a batch needs 2 or more, whatever batch_size ({batch_size}). Use more images.")
     order = random.permutation(seed, "order", ids, epoch=epoch)
     return [rows for start in range(0, len(order), batch_size) if len(rows := order[start : start + batch_size]) > 1]
 

@@ -6,7 +6,7 @@ of the query network, the one that is trained.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -25,11 +25,10 @@ from contrast.loop import train_epoch
 from contrast.losses.temperature import require_temperature
 from contrast.model import Model
 from contrast.momentum import MomentumPair, MomentumStep, random_queue
-from contrast.norms import batch_norms, does_more
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
-from contrast.pretrain import initial_net, trained_net
+from contrast.pretrain import initial_net, odd_norm, trained_net
 from contrast.stage import Metrics, Stage, Workspace
 from contrast.training import require_a_batch, require_synchronised, require_training, train
 
@@ -92,8 +91,7 @@ class MoCo(Stage):
         """The batch must not be larger than the data, views must take its images, and batch normalisations be such that can be grouped."""
         require_a_batch(self, size)
         if self.norm_groups is not None:
-            normalised, odd = _norms(self.data, self.encoder, self.head)
-            require(normalised, self, "norm_groups", "has no effect on a network without batch normalisation", "Set norm_groups=None.")
+            odd = odd_norm(self.data, self.encoder, self.head)
             require(odd is None, self, "norm_groups", f"{odd} and cannot be grouped", "Set norm_groups=None.")
 
     def check_processes(self, count: int) -> None:
@@ -101,7 +99,7 @@ class MoCo(Stage):
         if self.norm_groups is not None:
             require_shared(self.norm_groups, count)
         else:
-            require_synchronised(self, partial(initial_net, self.data, self.encoder, self.head, self.seed), count)
+            require_synchronised(self, partial(odd_norm, self.data, self.encoder, self.head), count)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""
@@ -122,13 +120,6 @@ class MoCo(Stage):
         """The query network's encoder with its head: `net(x)` is the projection z."""
         artefact, build = workspace.of(self), partial(initial_net, self.data, self.encoder, self.head, self.seed)
         return Model(self, artefact, partial(trained_net, build, artefact, workspace.device))
-
-
-@lru_cache(maxsize=32)
-def _norms(data: Dataset, encoder: Encoder, head: Head) -> tuple[bool, str | None]:
-    """Whether the network has batch normalisations, and what `does_more` says; candidates of a search mostly share one network."""
-    net = initial_net(data, encoder, head, 0)
-    return bool(batch_norms(net)), does_more(net)
 
 
 def momentum_pair(stage: MoCo, workspace: Workspace) -> MomentumPair:

@@ -6,7 +6,7 @@ or `CropFlip` with `CrossEntropy` and a `Classifier`. What is transferred is the
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import ClassVar, Literal
 
 import torch
@@ -30,6 +30,7 @@ from contrast.losses.layerwise import Layerwise
 from contrast.losses.loss import Loss
 from contrast.losses.n_pairs import NPairs
 from contrast.model import Artefact, LayerwiseNet, Model, Net
+from contrast.norms import does_more
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
@@ -121,7 +122,7 @@ class Pretrain(Stage):
 
     def check_processes(self, count: int) -> None:
         """Compiled code knows no other processes, and batch normalisations must be such that can be synchronised."""
-        require_synchronised(self, partial(initial_net, self.data, self.encoder, self.head, self.seed), count)
+        require_synchronised(self, partial(odd_norm, self.data, self.encoder, self.head), count)
         alone = count == 1 or not self.compiled
         require(alone, self, "compiled", f"is for one process, and {count} would train together", "Ask for one GPU, or leave it out.")
 
@@ -210,6 +211,12 @@ def initial_net(data: Dataset, encoder: Encoder, head: Head | None, seed: int) -
     body = encoder.build(data.shape[0], random.generator(seed, "encoder"))
     top = torch.nn.Identity() if head is None else head.build(encoder.width, data.num_classes, random.generator(seed, "head"))
     return (LayerwiseNet if isinstance(head, StageHeads) else Net)(data.mean, data.std, body, top)
+
+
+@lru_cache(maxsize=32)
+def odd_norm(data: Dataset, encoder: Encoder, head: Head | None) -> str | None:
+    """What `does_more` says of the network; candidates of a search mostly share one."""
+    return does_more(initial_net(data, encoder, head, 0))
 
 
 def trained_net(build: Callable[[], Net], artefact: Artefact, device: torch.device) -> Net:

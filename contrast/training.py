@@ -15,7 +15,6 @@ from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.loop import load_training_state, training_state
 from contrast.model import Model, Net
-from contrast.norms import does_more
 from contrast.optim.schedule import Schedule
 from contrast.stage import Diverged, Metrics, Stage, Workspace
 
@@ -81,10 +80,10 @@ def view_size(views: Views, data: Dataset) -> tuple[int, ...]:
     return tuple(views(torch.zeros(1, *data.shape), np.zeros(1, np.int64), 0, 1).shape[2:])
 
 
-def require_synchronised(stage: Training, build: Callable[[], nn.Module], count: int) -> None:
-    """Raise `UserError` where batch normalisations of the network that `build` gives cannot be synchronised over `count` processes."""
-    odd = does_more(build()) if count > 1 else None
-    cure = "Ask for one GPU, or use an encoder with plain batch normalisations."
+def require_synchronised(stage: Training, odd_norm: Callable[[], str | None], count: int) -> None:
+    """Raise `UserError` where `odd_norm` tells of a batch normalisation that cannot be synchronised over `count` processes, if several."""
+    odd = odd_norm() if count > 1 else None
+    cure = "Ask for one GPU, or use a network with plain batch normalisations."
     require(odd is None, stage, "encoder", f"{odd} and cannot be synchronised over {count} processes", cure)
 
 

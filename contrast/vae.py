@@ -26,6 +26,7 @@ from contrast.encoders.encoder import Encoder
 from contrast.heads.head import dense
 from contrast.loop import in_order, set_rate
 from contrast.model import Model, Net
+from contrast.norms import does_more
 from contrast.optim.linear_decay import LinearDecay
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
@@ -82,7 +83,7 @@ class VAE(Stage):
 
     def check_processes(self, count: int) -> None:
         """Batch normalisations must be such that can be synchronised."""
-        require_synchronised(self, partial(initial_vae, self), count)
+        require_synchronised(self, lambda: does_more(initial_vae(self)), count)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss, its two terms and the learning rate of each epoch, and the monitor's metrics every twentieth of the schedule."""

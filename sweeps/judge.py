@@ -69,8 +69,8 @@ class Judge:
             values = tuple(objective.over_seeds([objective.of_seed(r.metrics) for r in complete]) for objective in objectives)
             bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
             if bad is None:
-                candidate.values = values
-                candidate.violations = {one.name: one.violation([r.metrics for r in complete]) for one in self.sweep.constraints}
+                violations = {one.name: one.violation([r.metrics for r in complete]) for one in self.sweep.constraints}
+                candidate.values, candidate.violations = values, violations  # both or neither, where a constraint's key is not there
             elif self.population.phase == "search":
                 verdict, candidate.reason = state.DIVERGED, f"{objectives[bad].name} came out as {values[bad]}"
         candidate.state = verdict

@@ -133,9 +133,11 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
                 lock.check()
                 meter.close(controller.now())
                 save_launch(controller, options.root)
-                page, unsent = _write_down(population, options.root, log)
-    if controller.fatal is not None:
-        raise controller.fatal
+                try:
+                    page, unsent = _write_down(population, options.root, log)
+                finally:
+                    if controller.fatal is not None:  # the first failure is told, whatever becomes of the report
+                        raise controller.fatal
     spent_by = "" if population.finished_all else meter.over or ""
     return Outcome(population, page, controller.stopping or controller.slots.draining, unsent, spent_by)
 

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from contrast.component import UserError, walk
 from contrast.data.dataset import Dataset, Phase
 from contrast.stage import Stage
+from sweeps.calling import call_with
 from sweeps.engines.processes import number
 from sweeps.fingerprint import fingerprint
 from sweeps.grid import combinations
@@ -58,7 +59,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
                 if isinstance(part, Dataset):
                     size(part)
                 elif isinstance(part, Stage):
-                    part.check(size)
+                    call_with(f"{type(part).__name__}.check", part, partial(part.check, size))
 
     return check
 

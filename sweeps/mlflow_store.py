@@ -33,8 +33,6 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     """A client of the store at `uri` (`root`/mlflow.db by default) and the id of the sweep's experiment there."""
     check(sweep, root, uri)
     address = uri if uri is not None else f"sqlite:///{root.resolve() / 'mlflow.db'}"
-    if uri is None:
-        _unhurried(root.resolve() / "mlflow.db")
     local = address.startswith("sqlite:")
     os.environ.update(_QUIET)
     for name, value in _IMPATIENT.items():
@@ -47,8 +45,9 @@ def open_store(sweep: str, root: Path, uri: str | None) -> tuple["MlflowClient",
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors come as exceptions, and are told in one line
     try:
-        if local:
-            _make(Path(address.removeprefix("sqlite:///")))
+        if uri is None:
+            _unhurried(root.resolve() / "mlflow.db")
+            _make(root.resolve() / "mlflow.db")
         client = MlflowClient(address, registry_uri=address)
         return client, _experiment(client, sweep, _artefacts(root, sweep) if local else None)
     except MlflowException as error:
@@ -65,8 +64,9 @@ def _make(database: Path) -> None:
 
     if database.exists():
         return
-    with TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as folder:
-        draft = Path(folder).resolve() / database.name
+    # On a network drive a file that is still open, as by MLflow's pool of connections, keeps its folder.
+    with TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent, ignore_cleanup_errors=True) as folder:
+        draft = Path(folder) / database.name
         _unhurried(draft)
         MlflowClient(f"sqlite:///{draft}").search_experiments()
         with contextlib.suppress(FileExistsError):  # another driver was faster, and its database is as good

@@ -155,8 +155,8 @@ def end(processes: list[psutil.Process]) -> None:
 def ended_with_the_session(pid: int) -> Iterator[None]:
     """The process and its descendants end here, or when the session does; the tests in this process go before them."""
     _started.add(pid)
-    os.setpriority(os.PRIO_PROCESS, pid, 10)
     try:
+        os.setpriority(os.PRIO_PROCESS, pid, max(10, os.getpriority(os.PRIO_PROCESS, pid)))
         yield
     finally:
         end(family(pid))

@@ -11,7 +11,7 @@ from optuna.samplers import RandomSampler
 
 from analysis import KNN, Measure
 from contrast import SGD, CropViews, Digits, MLPHead, NTXent, Pretrain, SmallResNet
-from sweeps import Sweep
+from sweeps import AtMost, Sweep
 from sweeps.results import last_launch
 from tests.driver import command, files
 
@@ -164,16 +164,18 @@ def test_what_a_users_function_raises_is_told_with_its_line(tmp_path, command_, 
     ("declared", "says"),
     [
         ({"maximize": "knn/5"}, "objective = 'knn/5': matches none of the keys knn. Name one of them"),
+        ({"maximize": "knn", "constraints": (AtMost("knn/eps", 1.0),)}, "knn/eps"),
         ({"maximize": "knn", "sampler": Tired, "open": 1}, "Sweep.sampler (Tired): ZeroDivisionError in sample_independent, test_bad"),
     ],
-    ids=["objective", "sampler"],
+    ids=["objective", "constraint", "sampler"],
 )
 def test_a_mistake_that_shows_only_in_the_run_ends_it_in_order_and_what_was_committed_stays(tmp_path, declared, says):
     asked = Sweep("asked", searched, trials=2, **declared)
     ended = command("run", "asked", "--engine", "inline", "--root", tmp_path, known={"asked": asked})
     assert (ended.code, says in " ".join(ended.err.split())) == (2, True), ended.err
     assert "Traceback" not in ended.err + ended.out
-    assert (tmp_path / "reports" / "asked" / "index.html").exists()
+    page = (tmp_path / "reports" / "asked" / "index.html").read_text()
+    assert "over 0 seeds" not in page
     corrected = {"asked": Sweep("asked", searched, trials=2, maximize="knn")}
     assert command("run", "asked", "--engine", "inline", "--root", tmp_path, known=corrected).code == 0
     assert last_launch(tmp_path, "asked")["reused"] == 2
