@@ -9,13 +9,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from contrast.component import require
 from contrast.stage import Metrics, Stage, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Measure(Stage, ABC):
         yield {}
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure | None:
-        """One picture of all panels, methods and seeds of a family of measures; None when there is nothing to draw."""
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure | None":
+        """One picture of all panels, methods and seeds of a family of measures; None when there is nothing to draw.
+
+        What draws it is imported here: only a driver draws, and matplotlib would take each worker a third of a second.
+        """
         return None

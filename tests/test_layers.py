@@ -102,7 +102,9 @@ def test_shapes_are_checked_in_every_test_run():
         NTXent(0.1)(torch.zeros(4, 2, 8), torch.zeros(5, dtype=torch.long))
 
 
-def test_the_command_line_starts_without_the_libraries_that_only_a_run_needs():
-    loaded = "import sys, sweeps.catalog, sweeps.launch; print(*sys.modules)"
+def test_workers_and_the_command_line_start_without_the_libraries_that_only_a_run_or_a_report_needs():
+    loaded = "import sys, sweeps.catalog, sweeps.engines.worker; print(*sys.modules); import sweeps.launch; print(*sys.modules)"
     started = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"ray", "mlflow", "sqlalchemy", "pandas", "sklearn", "scipy.stats"} & set(started.stdout.split())
+    worker, command = (set(line.split()) for line in started.stdout.splitlines())
+    assert not {"ray", "mlflow", "sqlalchemy", "pandas", "sklearn", "scipy.stats"} & command
+    assert "matplotlib" not in worker

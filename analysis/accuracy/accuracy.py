@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
 from analysis.checks import require_classes, require_one_stage
-from analysis.figures.table1 import table1
 from analysis.measure import Drawn, Measure
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Accuracy(Measure):
         return {"accuracy": 100 * correct / len(labels), "loss": cross_entropy(logits, labels).item()}
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy of each method on each task, with intervals (Table 1 as a figure)."""
+        from analysis.figures.table1 import table1
+
         return table1(drawn)

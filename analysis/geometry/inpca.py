@@ -8,20 +8,22 @@ all axes. Axes are ordered by |lambda|; the first points along progress, of the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.inpca import inpca as draw
 from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
 from analysis.geometry.progress import progress
 from analysis.measure import Drawn, Measure
 from contrast.component import Component, require
 from contrast.model import Model
 from contrast.stage import Metrics, Stage, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 IGNORANCE, TRUTH = -1, -2
 _KEPT = 5
@@ -92,8 +94,10 @@ class InPCA(Measure):
         return float(np.mean(means))
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """The joint embedding, a pair of panels per task."""
+        from analysis.figures.inpca import inpca as draw
+
         return draw(drawn)
 
 

@@ -12,16 +12,14 @@ point take the ceiling for its loss: they are lower bounds there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan, pi
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import scipy
 import torch
 from jaxtyping import Bool, Float
-from matplotlib.figure import Figure
 
 from analysis.checks import require_above, require_classes, require_one_stage, require_samples
-from analysis.figures.landscape import landscape as draw
 from analysis.geometry.directions import cosine, filter_normalised
 from analysis.geometry.surface import Plane
 from analysis.measure import Drawn, Measure
@@ -30,6 +28,9 @@ from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 RADIUS = 0.5
 _ANGLES, _RADII = 128, 256
@@ -91,8 +92,10 @@ class Landscape(Measure):
         }
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Contours of the surface, a column per method."""
+        from analysis.figures.landscape import landscape as draw
+
         return draw(drawn)
 
 

@@ -10,22 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import acos, cos, pi, sin
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
 from analysis.checks import require_classes, require_one_stage
-from analysis.figures.progress import progress as draw
 from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 _STEPS = 100
 
@@ -69,8 +71,10 @@ class Progress(Measure):
         return torch.stack(epochs), torch.from_numpy(np.array(workspace.images(self.on).labels))
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """t_w by epoch, a panel per task, a line per method."""
+        from analysis.figures.progress import progress as draw
+
         return draw(drawn)
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from matplotlib.figure import Figure
 
 from analysis.checks import require_classes, require_one_stage, require_radii, require_samples
-from analysis.figures.robustness import robustness
 from analysis.folding import fold
 from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
@@ -18,6 +16,9 @@ from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class FGSM(Measure):
         return {"accuracy": main, **levels(self.eps, curve, 255.0), "area": area(self.eps, curve)}
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy against the radius, a panel per task, a line per method."""
+        from analysis.figures.robustness import robustness
+
         return robustness(drawn, chance(one.measure.on for one in drawn if isinstance(one.measure, cls)))

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from analysis.checks import require_above, require_classes, require_one_stage, require_radii, require_samples
-from analysis.figures.robustness import robustness
 from analysis.folding import fold
 from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
@@ -19,6 +18,9 @@ from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ class PGD(Measure):
         return {"accuracy": curve[-1], "clean": clean, **levels(self.eps, curve, per_level), "area": area(self.eps, curve)}
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> Figure:
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy against the radius, a panel per task, a line per method."""
+        from analysis.figures.robustness import robustness
+
         guessing = chance(one.measure.on for one in drawn if isinstance(one.measure, cls))
         if any(isinstance(one.measure, cls) and one.measure.norm == "l2" for one in drawn):
             return robustness(drawn, guessing, scale=1, radius="radius ε (L2)")
