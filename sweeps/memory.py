@@ -29,19 +29,21 @@ class PeakMemory:
         return self.peak
 
     def _sample(self) -> None:
-        while True:
+        ended = False
+        while not ended:
             self.peak = max(self.peak, tree_bytes())
-            if self._end.wait(1.0):
-                return
+            ended = self._end.wait(1.0)
+        self.peak = max(self.peak, tree_bytes())
 
 
 def tree_bytes() -> int:
     """Proportional set size of this process and its descendants now, in bytes; 0 where the kernel does not tell."""
     me = psutil.Process()
-    return sum(_pss(process.pid) for process in [me, *me.children(recursive=True)])
+    return sum(process_bytes(process.pid) for process in [me, *me.children(recursive=True)])
 
 
-def _pss(pid: int) -> int:
+def process_bytes(pid: int) -> int:
+    """Proportional set size of one process in bytes; 0 where it is gone or another's."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -1,6 +1,8 @@
 """What a unit occupies is said by class on the command line; what cannot be read is refused with an example."""
 
 import mmap
+import os
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ from contrast import Digits, SmallResNet, Untrained, UserError
 from sweeps.engines import inline
 from sweeps.launch import Options, _engine
 from sweeps.launch_checks import check_machine
-from sweeps.memory import PeakMemory, tree_bytes
+from sweeps.memory import PeakMemory, process_bytes, tree_bytes
 from sweeps.resources import Resources, cores_only, parsed, with_gpus
 from tests.world import Train
 
@@ -47,15 +49,27 @@ def test_on_cores_all_units_have_one_shape():
     assert {cores_only(Train(0.5, 0)), cores_only(OTHER)} == {Resources(1.0, 0.0)}
 
 
-def test_the_peak_is_at_least_what_was_held_at_any_sample():
+@pytest.mark.parametrize("samples", [(7, 3), (3, 7)])
+def test_the_peak_is_the_largest_sample_and_the_last_is_taken_at_the_end(samples, monkeypatch):
+    told, begun = iter(samples), threading.Event()
+
+    def sampled():
+        begun.set()
+        return next(told)
+
+    monkeypatch.setattr("sweeps.memory.tree_bytes", sampled)
     peak = PeakMemory().start()
-    before = tree_bytes()
-    size = 64_000_000
+    assert begun.wait(60)
+    assert peak.stop() == 7
+
+
+def test_pages_that_a_process_takes_are_counted_in_full():
+    size, me = 64_000_000, os.getpid()
+    before = process_bytes(me)
     with mmap.mmap(-1, size) as held:  # pages of its own: an array may take memory that the process holds already
         held.write(b"1" * size)
-        during = tree_bytes()
-        assert peak.stop() >= before
-    assert during - before > 0.9 * size
+        assert process_bytes(me) - before > 0.9 * size
+    assert tree_bytes() > 0.5 * before
 
 
 def test_one_kind_named_twice_is_refused():
