@@ -1,6 +1,8 @@
 """One small search on Digits, declared larger in each of four ways, one after the other; `other` shares its pretrainings.
 
-python -m benchmarks.grown run --preset start|trials|seeds|choices|measures|other
+    python -m benchmarks.grown run --preset start|trials|seeds|choices|measures|other
+
+It is what `benchmarks/one_root.py` runs.
 """
 
 from optuna.trial import BaseTrial

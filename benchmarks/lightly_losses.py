@@ -1,6 +1,8 @@
-"""Our losses against lightly's where these are the same, in float64: value and gradient. Runs in `.venv-peers`.
+"""Our losses against lightly's where these are the same, in float64: value and gradient.
 
-.venv-peers/bin/python -m benchmarks.lightly_losses
+    .venv-peers/bin/python -m benchmarks.lightly_losses
+
+lightly lives in `.venv-peers` (make peers).
 """
 
 from collections.abc import Callable, Iterator
