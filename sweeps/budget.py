@@ -125,7 +125,7 @@ class SpentFile:
         if not self.path.exists():
             return Spent(), None
         try:
-            found = unsealed("spent", self.path.read_text(encoding="utf-8"))
+            found = unsealed("spent", self.path.read_bytes())
             return Spent(**found["spent"]), Budget(**found["budget"]) if found["budget"] else None
         except (OSError, ValueError, TypeError, KeyError) as error:
             cure = "Restore it, or delete it to count from nothing."

@@ -193,7 +193,7 @@ def read_candidate(path: Path) -> Saved:
     """What the file of a candidate says; raises `UserError` about one that cannot be read, or is not as it was written."""
     cure = "Delete it; its stages are kept and it is drawn again."
     try:
-        saved = Saved(**unsealed("candidate", path.read_text(encoding="utf-8")))
+        saved = Saved(**unsealed("candidate", path.read_bytes()))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}). Make it readable, or: {cure}") from error
     except (ValueError, TypeError) as error:

@@ -68,7 +68,7 @@ def _across(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, list[str]]
     path = folder / "across.json"
     if path.exists():
         try:
-            found = unsealed("across", path.read_text(encoding="utf-8"))
+            found = unsealed("across", path.read_bytes())
             yield found["stages"], found["needs"], True
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: is not as it was written ({error}). Delete it; `run` writes it again.") from error

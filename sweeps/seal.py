@@ -13,8 +13,12 @@ def sealed(kind: str, data: object) -> str:
     return laid_out({kind: plain, "seal": _seal(plain)})
 
 
-def unsealed(kind: str, text: str) -> dict[str, Any]:
-    """What was sealed; raises `ValueError` for text that is not as it was written."""
+def unsealed(kind: str, content: bytes) -> dict[str, Any]:
+    """What was sealed; raises `ValueError` for bytes that are not as they were written.
+
+    Not for text: whoever reads a file as text takes a carriage return for the end of a line.
+    """
+    text = content.decode("utf-8")
     try:
         found = json.loads(text)
         data, seal = found[kind], found["seal"]

@@ -254,7 +254,7 @@ class Resolver:
 def read_record(path: Path) -> Record | None:
     """The record in a file, or None when the file is gone, torn, altered by as much as a byte, or not one."""
     try:
-        return Record(**unsealed("record", path.read_text(encoding="utf-8")))
+        return Record(**unsealed("record", path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError):
         return None
 

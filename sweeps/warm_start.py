@@ -107,7 +107,7 @@ def _earlier(sweep: Sweep, arm: Mapping[str, Any], one: Mapping[str, Any], outco
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return unsealed(NOTE, path.read_text(encoding="utf-8"))
+        return unsealed(NOTE, path.read_bytes())
     except (OSError, ValueError) as error:
         cure = "Give the sweep another name; finished stages are shared all the same."
         raise UserError(f"{path}: is not what the sweep began with ({error}). {cure}") from error

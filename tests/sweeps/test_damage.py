@@ -98,7 +98,7 @@ def unlocked(root: Path) -> dict[str, tuple[int, str]]:
 
 
 def resealed(root: Path, **changes: object) -> bytes:
-    return sealed("candidate", unsealed("candidate", candidate(root).read_text()) | changes).encode()
+    return sealed("candidate", unsealed("candidate", candidate(root).read_bytes()) | changes).encode()
 
 
 def unfinished(root: Path) -> Path:

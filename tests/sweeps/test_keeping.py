@@ -94,7 +94,7 @@ def test_every_stage_that_a_sweep_computed_is_reached_also_what_compares_and_wha
 
 def without_needs(path):
     """The file as an older version wrote it."""
-    found = unsealed("candidate", path.read_text())
+    found = unsealed("candidate", path.read_bytes())
     for replicate in found["replicates"]:
         del replicate["needs"]
     path.write_text(sealed("candidate", found))

@@ -148,6 +148,13 @@ def test_any_changed_byte_makes_the_record_fall_and_the_stage_can_be_made_again(
         assert Store(store.root).held(STAGE, IDENTITY) == record
 
 
+def test_an_end_of_line_that_became_a_carriage_return_makes_the_record_fall(store):
+    committed(store)
+    path = store.folder(STAGE, IDENTITY) / "record.json"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r", 1))
+    assert Store(store.root).held(STAGE, IDENTITY) is None
+
+
 @pytest.mark.parametrize("harm", ["cut", "longer", "gone"])
 @pytest.mark.parametrize("which", range(4))
 def test_a_cut_a_longer_or_a_missing_file_makes_the_record_fall(store, which, harm):
