@@ -22,6 +22,7 @@ import torch
 from benchmarks.row import Row, shown
 from benchmarks.simclr_task import BATCH, ENCODERS, LR, TAU, Task, knn, root, timed
 from contrast import SGD, BatchNormHead, NTXent, Pretrain, moco_cifar
+from contrast.heap import kept_heap
 from contrast.model import Artefact
 from contrast.stage import Workspace
 
@@ -49,7 +50,7 @@ def ours(task: Task) -> dict[str, float]:
     """Train in this process as a worker does, saving the state of every epoch, then judge by kNN."""
     torch.set_num_threads(1)
     stage = pretraining(task)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, kept_heap():
         workspace = Workspace(Path(folder), lambda _: Artefact(Path(folder), {}), data=root())
         found = timed(task, stage.run(workspace))
         if task.encoder != "small":

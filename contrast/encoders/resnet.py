@@ -95,7 +95,17 @@ def stages(
         stage = (block(c, width, s, generator) for c, s in zip(inputs, strides, strict=True))
         parts[f"stage{i + 1}"] = nn.Sequential(*stage)
         before = width
-    return nn.Sequential(parts | {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()})
+    return nn.Sequential(parts | {"pool": GlobalMean()})
+
+
+class GlobalMean(nn.Module):
+    """The mean over the image. Its gradient is channels last, as what it is the gradient of: torch's pooling gives it the other way
+    round, and the ReLU before it then reads across memory (2 ms a step of SmallResNet at batch 64, of 60).
+    """
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
+        """[N, C, H, W] -> [N, C]."""
+        return x.permute(0, 2, 3, 1).mean((1, 2))
 
 
 def convolution(channels: int, out: int, size: int, stride: int, generator: torch.Generator) -> nn.Conv2d:

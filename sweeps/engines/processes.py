@@ -145,7 +145,7 @@ def child() -> None:
     line, processes = Connection(handle), Processes(rank, count)
     stage, prepare = cloudpickle.loads(line.recv_bytes())
     device = _join(processes, Path(sys.argv[6]))
-    with suppress(EOFError):  # nobody wants to know any more
+    with suppress(EOFError), kept_heap():  # at its end nobody wants to know any more
         _run(stage, prepare(processes, device), line)
 
 

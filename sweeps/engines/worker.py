@@ -24,6 +24,7 @@ import torch
 from analysis.measure import Measure
 from contrast.component import UserError
 from contrast.distributed import Processes
+from contrast.heap import kept_heap
 from contrast.model import Model
 from contrast.pretraining import Pretraining
 from contrast.signals import feature_std, rankme
@@ -74,9 +75,12 @@ def execute(unit: WorkUnit, place: Place, memory: Memory) -> Generator[Message, 
             cause="user",
         )
         return
-    store = Store(place.root)
-    threads = max(1, int(unit.resources.cpus))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, int(unit.resources.cpus)))
+    with kept_heap():
+        yield from _stages(unit, place, Store(place.root), memory)
+
+
+def _stages(unit: WorkUnit, place: Place, store: Store, memory: Memory) -> Generator[Message, None, None]:
     for index, stage in enumerate(unit.stages):
         identity = unit.identities[stage]
         if store.held(stage, identity) is None:

@@ -1,0 +1,31 @@
+"""Memory kept by a training: what is freed is used again without the kernel, and is given back at the end."""
+
+import resource
+
+import torch
+
+from contrast.heap import kept_heap
+
+MB = 2**20
+PAGES = 16 * MB // resource.getpagesize()
+
+
+def faults(times: int) -> int:
+    """Page faults of using 16 MB in four tensors and freeing them, `times` times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        _held = [torch.ones(MB) for _ in range(4)]
+        del _held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_a_freed_tensor_is_used_again_without_the_kernel() -> None:
+    with kept_heap():
+        faults(2)
+        assert faults(20) <= 2 * PAGES
+
+
+def test_what_was_freed_is_given_back_at_the_end() -> None:
+    with kept_heap():
+        faults(2)
+    assert faults(1) > PAGES / 2
