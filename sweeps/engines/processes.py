@@ -24,6 +24,7 @@ from torch import distributed
 
 from contrast.component import UserError
 from contrast.distributed import Processes
+from contrast.heap import kept_heap
 from contrast.stage import Diverged, Metrics, Stage, Workspace
 from sweeps.resources import Resources
 

@@ -67,9 +67,20 @@ def test_features_are_the_mean_over_the_last_feature_map(encoder, side, final):
     net = encoder.build(3, seeded()).eval()
     x = torch.rand(2, 3, side, side, generator=seeded(1))
     with torch.no_grad():
-        maps = net[:-2](x)
+        maps = net[:-1](x)
         assert maps.shape == (2, encoder.width, final, final)
         torch.testing.assert_close(net(x), maps.mean((2, 3)), rtol=1e-6, atol=1e-6)
+
+
+def test_the_gradient_of_pooled_features_lies_in_memory_as_the_activations_do():
+    """Channels last: else the ReLU before the pool reads across memory in the backward pass."""
+    net, seen = SmallResNet(4).build(3, seeded()).to(memory_format=torch.channels_last), []
+    x = torch.rand(2, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    maps = net[:-1](x)
+    maps.register_hook(seen.append)
+    net[-1](maps).square().sum().backward()
+    assert seen[0].stride() == maps.stride()
+    assert maps.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_convolutions_start_kaiming_normal_by_fan_out_and_normalisation_at_the_identity():
