@@ -97,6 +97,7 @@ from contrast.optim import Warmup as Warmup
 from contrast.optim import linear_scaling as linear_scaling
 from contrast.optim import sqrt_scaling as sqrt_scaling
 from contrast.penalties import ContrastiveInputGradient as ContrastiveInputGradient
+from contrast.penalties import InputDifference as InputDifference
 from contrast.penalties import InputGradient as InputGradient
 from contrast.penalties import LayerwiseInputGradient as LayerwiseInputGradient
 from contrast.pretrain import Pretrain as Pretrain

@@ -6,8 +6,7 @@ each chunk is embedded again and given its part of that gradient. What the netwo
 more than one chunk's, at the price of a second forward pass.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from contrast.distributed import Processes
-from contrast.penalties.penalty import Squared
+from contrast.norms import without_memory
+from contrast.penalties.gradient_penalty import Squared
 
 Embed = Callable[[int], tuple[Tensor, Tensor]]  # the number of a chunk -> its views, and its outputs that follow from these
 
@@ -74,8 +73,10 @@ def embedded(embed: Embed, net: nn.Module, split: Split) -> Tensor:
     return _Embedded.apply(embed, net, split, *_trained(net))  # type: ignore[no-any-return]
 
 
-def squares(wanted: Callable[[Tensor], Sequence[Squared]], output: Tensor, embed: Embed, net: nn.Module, split: Split) -> Tensor:
-    """This process' share of sum_k c_k |d t_k / d views|^2, (c_k, t_k) being what is `wanted` of the outputs of the whole batch.
+def squares(
+    wanted: Callable[[Tensor], Sequence[Squared]], scale: Tensor | None, output: Tensor, embed: Embed, net: nn.Module, split: Split
+) -> Tensor:
+    """This process' share of sum_k c_k |scale d t_k / d views|^2, (c_k, t_k) being what is `wanted` of the outputs of the whole batch.
 
     `output` is that of `embedded`. With g_k = d t_k / d output, the gradient at the views of a chunk is J' g_k, J being the
     derivative of its outputs; so a chunk gives its share of the sum, how that depends on the weights at fixed g_k, and how it
@@ -91,7 +92,7 @@ def squares(wanted: Callable[[Tensor], Sequence[Squared]], output: Tensor, embed
     for i in range(len(split.chunks)):
         given = [parts[i].requires_grad_() for parts in mine]
         with without_memory(net):
-            share, found = _chunk_squares(coefficients, given, embed, i, weights)
+            share, found = _chunk_squares(coefficients, scale, given, embed, i, weights)
         value = value + share
         for k in range(len(given)):
             of_slopes[k].append(_or_zeros(found[k], given[k]))
@@ -105,7 +106,7 @@ def squares(wanted: Callable[[Tensor], Sequence[Squared]], output: Tensor, embed
 
 
 def _chunk_squares(
-    coefficients: Sequence[float], given: Sequence[Tensor], embed: Embed, i: int, weights: list[nn.Parameter]
+    coefficients: Sequence[float], scale: Tensor | None, given: Sequence[Tensor], embed: Embed, i: int, weights: list[nn.Parameter]
 ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
     """The share of chunk `i`, and its gradients at the slopes `given` to its outputs and at the weights."""
     with torch.enable_grad():
@@ -113,7 +114,7 @@ def _chunk_squares(
         share = output.new_zeros(())
         for coefficient, slope in zip(coefficients, given, strict=True):
             (pixels,) = torch.autograd.grad(output, views, slope, create_graph=True)
-            share = share + coefficient * pixels.square().sum()
+            share = share + coefficient * (pixels if scale is None else pixels * scale).square().sum()
         found = torch.autograd.grad(share, [*given, *weights], allow_unused=True)
     return share.detach(), found
 
@@ -148,19 +149,6 @@ class _Known(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's)
         return None, None, *(None if known is None else known * gradient for known in ctx.gradients)
-
-
-@contextmanager
-def without_memory(net: nn.Module) -> Iterator[None]:
-    """Batch normalisations in training take the statistics of what they are given, and do not add it to their running ones."""
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and module.training and module.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def _trained(net: nn.Module) -> list[nn.Parameter]:

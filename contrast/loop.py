@@ -22,8 +22,11 @@ from contrast.chunks import Split, embedded, squares
 from contrast.component import Component, UserError
 from contrast.data.dataset import Images
 from contrast.distributed import Processes
-from contrast.losses.loss import Loss, full_precision
+from contrast.forward import Forward, outputs
+from contrast.losses.loss import Loss
 from contrast.model import Net
+from contrast.norms import frozen_norms
+from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Diverged, Metrics
 
@@ -95,12 +98,13 @@ class Step:
         if len(split.chunks) > 1:
             return self._in_chunks(net, pixels, labels, ids, at, split, drawn)
         inputs, shares = self._inputs(pixels, ids, at)
-        output = self.processes.gathered(self._outputs(net, self.processes.shared(inputs)), len(labels))
+        forward = Forward(net, len(labels), self.processes, self.precision)
+        output = forward.first(inputs)
         wanted = self._wanted(labels, [shares], split, output)
         loss = _one_number(drawn, drawn(output, wanted))
         if self.penalty is None:
             return loss, loss.new_zeros(())
-        return loss, _one_number(self.penalty, self.penalty(inputs, output, wanted, drawn))
+        return loss, _one_number(self.penalty, self.penalty(forward, inputs, output, wanted, drawn))
 
     def _in_chunks(
         self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place, split: Split, drawn: Loss
@@ -111,7 +115,7 @@ class Step:
 
         def embed(i: int) -> tuple[Tensor, Tensor]:
             inputs, shares[i] = self._inputs(*parts[i], at)
-            return inputs, self._outputs(net, inputs)
+            return inputs, outputs(net, inputs, self.precision)
 
         output = embedded(embed, net, split)
         whole = split.gathered(output)
@@ -119,8 +123,15 @@ class Step:
         loss = _one_number(drawn, drawn(whole, wanted))
         if self.penalty is None:
             return loss, loss.new_zeros(())
-        penalty = self.penalty
-        return loss, squares(lambda given: penalty.squares(given, wanted, drawn), output, embed, net, split)
+        penalty = _of_squares(self.penalty)
+
+        def frozen(i: int) -> tuple[Tensor, Tensor]:
+            inputs, _ = self._inputs(*parts[i], at)
+            with frozen_norms(net):
+                return inputs, outputs(net, inputs, torch.float32)
+
+        seen, output = (frozen, embedded(frozen, net, split)) if penalty.frozen_norms else (embed, output)
+        return loss, squares(lambda given: penalty.squares(given, wanted, drawn), penalty.scale(net), output, seen, net, split)
 
     def _inputs(self, pixels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The views of some images, mixed if they are to be, and each image's own share of its mixture [n]."""
@@ -135,12 +146,11 @@ class Step:
         """What the loss is to find: the labels of the batch, or of mixed images their shares of all classes."""
         return labels if self.mix is None else mixed_labels(labels, split.gathered(torch.cat(shares)), output.shape[2])
 
-    def _outputs(self, net: Net, inputs: Tensor) -> Tensor:
-        n, v = inputs.shape[:2]
-        flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
-            output = net(flat)
-        return full_precision(output.view(n, v, output.shape[1:].numel()))
+
+def _of_squares(penalty: Penalty) -> GradientPenalty:
+    if not isinstance(penalty, GradientPenalty):
+        raise UserError(f"{penalty!r} is no sum of squared gradients and cannot be had in chunks. Train without chunks.")
+    return penalty
 
 
 def _one_number(part: Component, value: object) -> Tensor:

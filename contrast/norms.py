@@ -1,6 +1,7 @@
-"""Batch normalisations of a network, replaced by others that take their statistics over other parts of the batch."""
+"""Batch normalisations of a network: replaced by others, or kept for a while from changing or from using the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -42,3 +43,29 @@ def take_over(new: _BatchNorm, old: _BatchNorm) -> None:
     new.weight, new.bias = old.weight, old.bias
     new.running_mean, new.running_var, new.num_batches_tracked = old.running_mean, old.running_var, old.num_batches_tracked
     new.training = old.training
+
+
+@contextmanager
+def without_memory(net: nn.Module) -> Iterator[None]:
+    """Batch normalisations in training take the statistics of what they are given, and do not add it to their running ones."""
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and module.training and module.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+@contextmanager
+def frozen_norms(net: nn.Module) -> Iterator[None]:
+    """Batch normalisations in training use their running statistics in place of those of what they are given, and keep them."""
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and module.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()

@@ -34,6 +34,7 @@ from contrast.norms import does_more
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
+from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Stage, Workspace
 from contrast.training import require_a_batch, require_synchronised, require_training, train
@@ -104,7 +105,7 @@ class Pretrain(Stage):
                 self,
                 "penalty",
                 f"does not fit {type(self.loss).__name__}",
-                "InputGradient goes with CrossEntropy or MaxMargin, ContrastiveInputGradient with contrastive losses.",
+                "InputGradient and InputDifference go with CrossEntropy or MaxMargin, ContrastiveInputGradient with contrastive losses.",
             )
             if self.penalty.weight == 0:
                 object.__setattr__(self, "penalty", None)
@@ -175,9 +176,8 @@ def _require_chunks(stage: Pretrain) -> None:
         return
     require(stage.chunk >= 2, stage, "chunk", "must be at least 2 images", "Use None for the whole batch at once.")
     if stage.penalty is not None:
-        name = type(stage.penalty).__name__
-        cure = "Give it of_squares and squares, or set chunk=None."
-        require(stage.penalty.of_squares, stage, "chunk", f"{name} does not say of which squared gradients it is the sum", cure)
+        rule = f"{type(stage.penalty).__name__} is no sum of squared gradients, which alone can be had in chunks"
+        require(isinstance(stage.penalty, GradientPenalty), stage, "chunk", rule, "Use a GradientPenalty, or set chunk=None.")
     if len(Split(stage.batch_size, stage.chunk, Processes()).chunks) == 1:
         object.__setattr__(stage, "chunk", None)
 

@@ -24,3 +24,9 @@ class CrossEntropy(Loss):
         """The loss of logits [N, V, C] and labels in 0..C-1, or shares [N, C] that sum to 1."""
         classes = labels_for(self, labels).repeat_interleave(output.shape[1], 0)
         return functional.cross_entropy(full_precision(output).flatten(0, 1), classes)
+
+    def each(self, output: Float[Tensor, "n v c"], labels: Labels) -> Float[Tensor, "n v"]:
+        """What every view pays; the loss is its mean."""
+        classes = labels_for(self, labels).repeat_interleave(output.shape[1], 0)
+        paid = functional.cross_entropy(full_precision(output).flatten(0, 1), classes, reduction="none")
+        return paid.view(output.shape[:2])

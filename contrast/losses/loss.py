@@ -44,7 +44,7 @@ class Loss(Component, ABC):
         return {}
 
 
-def none_where_false(owner: Loss, *fields: str) -> None:
+def none_where_false(owner: Component, *fields: str) -> None:
     """Set the `fields` that are False to None, so that an option switched off is the same value as one not named."""
     for field in fields:
         if getattr(owner, field) is False:

@@ -28,7 +28,11 @@ class MaxMargin(Loss):
 
     def __call__(self, output: Float[Tensor, "n v c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, ""]:
         """The loss of logits [N, V, C] and labels in 0..C-1."""
+        return self.each(output, labels).mean()
+
+    def each(self, output: Float[Tensor, "n v c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n v"]:
+        """What every view pays."""
         classes = labels_for(self, labels).repeat_interleave(output.shape[1])[:, None]
         logits = full_precision(output).flatten(0, 1)
         rival = logits.scatter(1, classes, -torch.inf).amax(1)
-        return (self.margin + rival - logits.gather(1, classes)[:, 0]).clamp_min(0).mean()
+        return (self.margin + rival - logits.gather(1, classes)[:, 0]).clamp_min(0).view(output.shape[:2])

@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrast.losses.loss import Labels, Loss
-from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
+from contrast.penalties.gradient_penalty import GradientPenalty, Squared
+from contrast.penalties.penalty import refuse_unless_accepted
 
 
 @dataclass(frozen=True)
-class ContrastiveInputGradient(Penalty):
+class ContrastiveInputGradient(GradientPenalty):
     """(weight / 2) R with R = (1/2) sum_i |grad_{x_i} L|^2 over all views i of the batch, L the batch's mean loss (PROTOCOL 6.2).
 
     The sum is meant literally: R falls as 1 / N since L is a mean, so `weight` has a meaning at one batch size only.
@@ -23,15 +24,10 @@ class ContrastiveInputGradient(Penalty):
     _: KW_ONLY
     scaling: Literal["per_view", "averaged"] | None = None
     version: ClassVar[int] = 2
-    of_squares: ClassVar[bool] = True
 
     def accepts(self, loss: Loss) -> bool:
         """Contrastive losses."""
         return loss.contrastive
-
-    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
-        """The penalty of a batch, summed over images and views."""
-        return sum_of_squares(self, inputs, output, labels, loss)
 
     def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> list[Squared]:
         """The batch's mean loss."""

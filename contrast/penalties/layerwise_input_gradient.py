@@ -9,11 +9,12 @@ from torch import Tensor
 from contrast.component import require
 from contrast.losses.layerwise import Layerwise, weights
 from contrast.losses.loss import Labels, Loss
-from contrast.penalties.penalty import Penalty, Squared, refuse_unless_accepted, sum_of_squares
+from contrast.penalties.gradient_penalty import GradientPenalty, Squared
+from contrast.penalties.penalty import refuse_unless_accepted
 
 
 @dataclass(frozen=True)
-class LayerwiseInputGradient(Penalty):
+class LayerwiseInputGradient(GradientPenalty):
     """sum_k beta_k R_k with R_k = (1/2) sum_i |grad_{x_i} L_k|^2 and beta_k = (weight / 2) decay^(r - k) (PROTOCOL 6.3).
 
     L_k is the loss of layer k of r, not weighted; i runs over all views of the batch. 0 <= `decay` <= 1: at 0 it is
@@ -22,7 +23,6 @@ class LayerwiseInputGradient(Penalty):
 
     decay: float = 0.1
     version: ClassVar[int] = 2
-    of_squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,10 +31,6 @@ class LayerwiseInputGradient(Penalty):
     def accepts(self, loss: Loss) -> bool:
         """Layer-wise losses."""
         return isinstance(loss, Layerwise)
-
-    def __call__(self, inputs: Float[Tensor, "n v c h w"], output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> Float[Tensor, ""]:
-        """The penalty of a batch, summed over images, views and layers."""
-        return sum_of_squares(self, inputs, output, labels, loss)
 
     def squares(self, output: Float[Tensor, "n v d"], labels: Labels, loss: Loss) -> list[Squared]:
         """The losses of the layers, without those of weight 0."""

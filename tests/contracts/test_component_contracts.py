@@ -39,7 +39,7 @@ from contrast.losses import (
     similarity,
 )
 from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
-from contrast.penalties import ContrastiveInputGradient, InputGradient, LayerwiseInputGradient
+from contrast.penalties import ContrastiveInputGradient, InputDifference, InputGradient, LayerwiseInputGradient
 
 LOSSES: list[Loss] = [
     *(NTXent(0.2), NTXent(0.2, include_self=True, loss_scale="times_tau"), CrossView(0.2)),
@@ -69,6 +69,7 @@ OTHERS: list[Component] = [
     TimmEncoder("resnet10t"),
     *OPTIMIZERS,
     *SCHEDULES,
+    InputDifference(0.1),
     InputGradient(0.1),
     ContrastiveInputGradient(0.1, scaling="per_view"),
 ]

@@ -21,6 +21,7 @@ from contrast import (
     CropViews,
     CrossEntropy,
     Digits,
+    InputDifference,
     InputGradient,
     Layerwise,
     LayerwiseInputGradient,
@@ -35,6 +36,7 @@ from contrast import (
 )
 from contrast.chunks import Split
 from contrast.distributed import Processes
+from contrast.forward import Forward
 from contrast.loop import Place, Step
 from contrast.losses.loss import full_precision
 from contrast.model import Net
@@ -64,6 +66,7 @@ METHODS = {
     "SimCLR, penalty": replace(SIMCLR, penalty=ContrastiveInputGradient(3.0)),
     "SimCLR, penalty a view": replace(SIMCLR, penalty=ContrastiveInputGradient(0.1, scaling="per_view")),
     "SupCE, penalty": replace(SUPCE, penalty=InputGradient(0.1)),
+    "SupCE, penalty of frozen norms": replace(SUPCE, penalty=InputGradient(0.1, space="normalized", frozen_norms=True)),
     "layer-wise, penalty": replace(LAYERS, penalty=LayerwiseInputGradient(3.0)),
 }
 
@@ -74,6 +77,7 @@ class Double(Net):
     def __init__(self, net):
         nn.Module.__init__(self)
         self.net = net.double()
+        self.register_buffer("std", net.std)
 
     def forward(self, x):
         return self.net(x.double())
@@ -107,7 +111,9 @@ def in_one_graph(stage, net, count, chunks, precision=torch.float32):
     output = full_precision(output.view(*inputs.shape[:2], -1))
     drawn = stage.loss.at_step(0, 1, 0)
     loss = drawn(output, labels)
-    return left(net, loss, loss.new_zeros(()) if stage.penalty is None else stage.penalty(inputs, output, labels, drawn))
+    return left(
+        net, loss, loss.new_zeros(()) if stage.penalty is None else stage.penalty(Forward(net, count), inputs, output, labels, drawn)
+    )
 
 
 def made(stage):
@@ -221,11 +227,14 @@ class Unknown(Penalty):
     def accepts(self, loss):
         return True
 
-    def __call__(self, inputs, output, labels, loss):
+    def __call__(self, net, inputs, output, labels, loss):
         return output.square().sum()
 
 
-@pytest.mark.parametrize("wrong", [{"chunk": 1}, {"chunk": -4}, {"chunk": 4, "penalty": Unknown(1.0)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"chunk": 1}, {"chunk": -4}, {"chunk": 4, "penalty": Unknown(1.0)}, {**vars(SUPCE), "chunk": 4, "penalty": InputDifference(1.0)}],
+)
 def test_a_chunk_that_cannot_be_is_refused_by_field(wrong):
     with pytest.raises(UserError, match=r"^Pretrain\.chunk = .+: .+\. .+"):
         replace(SIMCLR, **wrong)

@@ -26,6 +26,7 @@ from contrast import (
     CrossEntropy,
     CutMix,
     Digits,
+    InputDifference,
     InputGradient,
     Layerwise,
     LayerwiseInputGradient,
@@ -82,6 +83,8 @@ METHODS = {
     "SupCE": SUPCE,
     "SimCLR, penalty": replace(SIMCLR, penalty=ContrastiveInputGradient(0.1)),
     "SupCE, penalty": replace(SUPCE, penalty=InputGradient(0.1)),
+    "SupCE, penalty of frozen norms": replace(SUPCE, penalty=InputGradient(0.1, frozen_norms=True)),
+    "SupCE, penalty by differences": replace(SUPCE, penalty=InputDifference(0.1, central=True)),
     "layer-wise, penalty": replace(
         SIMCLR, loss=Layerwise(NTXent(0.1), layers=3), head=StageHeads(stages=3), penalty=LayerwiseInputGradient(0.1)
     ),

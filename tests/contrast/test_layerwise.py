@@ -10,6 +10,7 @@ from torch import Tensor
 from contrast.component import UserError
 from contrast.data import Digits
 from contrast.encoders import ResNet18, SmallResNet
+from contrast.forward import Forward
 from contrast.heads import MLPHead, StageHeads
 from contrast.losses import CrossEntropy, GeneralizedContrastive, Layerwise, NTXent, SlicedWasserstein
 from contrast.model import LayerwiseNet
@@ -82,11 +83,11 @@ def test_the_penalty_weighs_each_layers_own_gradient_and_at_zero_decay_is_the_pl
     network, inputs = net(), views()
     output = projected(network, inputs)
     every = Layerwise(ONE, 3, 0.7)
-    plain = [ContrastiveInputGradient(0.6)(inputs, part.contiguous(), None, ONE) for part in output.chunk(3, 2)]
-    layered = LayerwiseInputGradient(0.6, 0.1)(inputs, output, None, every)
+    plain = [ContrastiveInputGradient(0.6)(Forward(net(), 4), inputs, part.contiguous(), None, ONE) for part in output.chunk(3, 2)]
+    layered = LayerwiseInputGradient(0.6, 0.1)(Forward(net(), 4), inputs, output, None, every)
     torch.testing.assert_close(layered, 0.01 * plain[0] + 0.1 * plain[1] + plain[2], **TOLERANCE)
-    torch.testing.assert_close(LayerwiseInputGradient(0.6, 0.0)(inputs, output, None, every), plain[2], **TOLERANCE)
-    assert LayerwiseInputGradient(0.0)(inputs, output, None, every).item() == 0
+    torch.testing.assert_close(LayerwiseInputGradient(0.6, 0.0)(Forward(net(), 4), inputs, output, None, every), plain[2], **TOLERANCE)
+    assert LayerwiseInputGradient(0.0)(Forward(net(), 4), inputs, output, None, every).item() == 0
 
 
 def test_what_the_loss_inside_draws_and_reports_is_that_of_one_layer():
@@ -107,7 +108,7 @@ def test_what_the_loss_inside_draws_and_reports_is_that_of_one_layer():
         (lambda: StageHeads(stages=0), "StageHeads.stages = 0: must be at least 1"),
         (lambda: StageHeads(MLPHead(0)), "StageHeads.head = .*must project"),
         (lambda: LayerwiseInputGradient(0.1, -1.0), "LayerwiseInputGradient.decay = -1.0: must lie in 0 to 1"),
-        (lambda: LayerwiseInputGradient(0.1)(views(), torch.ones(4, 2, 3), None, ONE), "is not defined for NTXent"),
+        (lambda: LayerwiseInputGradient(0.1)(Forward(net(), 4), views(), torch.ones(4, 2, 3), None, ONE), "is not defined for NTXent"),
     ],
 )
 def test_a_mistake_is_refused_with_its_cure(call, text):

@@ -15,6 +15,7 @@ from torch.nn import functional
 from contrast.augmentations import CropViews
 from contrast.component import UserError
 from contrast.encoders import SmallResNet
+from contrast.forward import Forward
 from contrast.heads import MLPHead
 from contrast.loop import Place, Step
 from contrast.losses import (
@@ -31,8 +32,9 @@ from contrast.losses import (
 )
 from contrast.losses.similarity import log_partition
 from contrast.model import Net
-from contrast.penalties import ContrastiveInputGradient, InputGradient
+from contrast.penalties import ContrastiveInputGradient, InputDifference, InputGradient
 
+UNASKED = Forward(Net((0.0,), (1.0,), nn.Identity(), nn.Identity()), 0)  # for penalties that do not look at the network again
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-14}
 CONTRASTIVE = [
     *(NTXent(0.5), SupCon(0.5), SupConIn(0.5), GeneralizedContrastive(0.5, 0.1), SupCon(0.5, denominator="one_positive"), CrossView(0.5)),
@@ -60,7 +62,7 @@ def test_logistic_regression_pays_its_residual_times_its_weight(v):
     difference = w[1] - w[0]
     p = torch.sigmoid(linear(inputs, difference[None])[..., 0])
     expected = 0.7 / 2 * ((p - labels[:, None]) ** 2).mean() * difference.square().sum()
-    penalty = InputGradient(0.7)(inputs, linear(inputs, w), labels, CrossEntropy())
+    penalty = InputGradient(0.7)(UNASKED, inputs, linear(inputs, w), labels, CrossEntropy())
     torch.testing.assert_close(penalty, expected, **TOLERANCE)
 
 
@@ -69,13 +71,13 @@ def test_softmax_regression_pays_the_weights_of_its_residual():
     inputs, w, labels = pixels(5, 2), draw(3, 6, seed=1), torch.tensor([0, 2, 1, 0, 1])
     residual = linear(inputs, w).softmax(-1) - functional.one_hot(labels, 3)[:, None]
     expected = 10 / 2 * ((residual @ w) ** 2).sum(-1).mean()
-    torch.testing.assert_close(InputGradient(10.0)(inputs, linear(inputs, w), labels, CrossEntropy()), expected, **TOLERANCE)
+    torch.testing.assert_close(InputGradient(10.0)(UNASKED, inputs, linear(inputs, w), labels, CrossEntropy()), expected, **TOLERANCE)
 
 
 def test_the_supervised_penalty_is_the_mean_of_that_of_every_image_alone():
     inputs, w, labels = pixels(4, 2), draw(3, 6, seed=1), torch.tensor([0, 2, 1, 0])
-    together = InputGradient(1.0)(inputs, linear(inputs, w), labels, CrossEntropy())
-    alone = [InputGradient(1.0)(x, linear(x, w), labels[i : i + 1], CrossEntropy()) for i, x in enumerate(inputs.split(1))]
+    together = InputGradient(1.0)(UNASKED, inputs, linear(inputs, w), labels, CrossEntropy())
+    alone = [InputGradient(1.0)(UNASKED, x, linear(x, w), labels[i : i + 1], CrossEntropy()) for i, x in enumerate(inputs.split(1))]
     torch.testing.assert_close(together, torch.stack(alone).mean(), **TOLERANCE)
 
 
@@ -86,21 +88,21 @@ def test_a_linear_encoder_pays_the_pulled_back_gradient_of_the_batch_loss(loss):
     z = linear(inputs, w).detach().requires_grad_()
     (by_output,) = torch.autograd.grad(loss(z, labels), z)
     expected = 0.7 / 2 * 0.5 * ((by_output @ w) ** 2).sum()
-    torch.testing.assert_close(ContrastiveInputGradient(0.7)(inputs, linear(inputs, w), labels, loss), expected, **TOLERANCE)
+    torch.testing.assert_close(ContrastiveInputGradient(0.7)(UNASKED, inputs, linear(inputs, w), labels, loss), expected, **TOLERANCE)
 
 
 def test_swapping_the_views_leaves_the_contrastive_penalty_fixed():
     inputs, w = pixels(5, 2), draw(4, 6, seed=1)
     swapped = inputs.detach().flip(1).requires_grad_()
     penalty = ContrastiveInputGradient(1.0)
-    before, after = (penalty(x, linear(x, w), None, NTXent(0.5)) for x in (inputs, swapped))
+    before, after = (penalty(UNASKED, x, linear(x, w), None, NTXent(0.5)) for x in (inputs, swapped))
     torch.testing.assert_close(after, before, **TOLERANCE)
 
 
 def test_the_scalings_of_the_contrastive_penalty_differ_by_the_number_of_views():
     inputs, w = pixels(5, 2), draw(4, 6, seed=1)
     literal, per_view, averaged = (
-        ContrastiveInputGradient(0.7, scaling=scaling)(inputs, linear(inputs, w), None, NTXent(0.5))
+        ContrastiveInputGradient(0.7, scaling=scaling)(UNASKED, inputs, linear(inputs, w), None, NTXent(0.5))
         for scaling in (None, "per_view", "averaged")
     )
     torch.testing.assert_close(per_view, 10 * literal, **TOLERANCE)
@@ -115,7 +117,7 @@ def test_the_contrastive_penalty_falls_as_one_over_the_batch():
     raw = []
     for n in (64, 128, 256, 512):
         x = functional.normalize(draw(n, 2, 1, 4, 4, seed=n).flatten(2), dim=-1).view(n, 2, 1, 4, 4).requires_grad_()
-        r = 2 * ContrastiveInputGradient(1.0)(x, x.flatten(2), None, NTXent(0.5))
+        r = 2 * ContrastiveInputGradient(1.0)(UNASKED, x, x.flatten(2), None, NTXent(0.5))
         raw.append(r.item() * 2 * n)
     assert max(raw) / min(raw) < 1.03
     z = x.detach().flatten(2).requires_grad_()
@@ -134,7 +136,7 @@ def test_the_derivative_by_the_weights_of_a_two_layer_net_agrees_with_finite_dif
 
     def paid(first: Tensor, second: Tensor) -> Tensor:
         inputs = pixels(3, 2)
-        return penalty(inputs, torch.tanh(inputs.flatten(2) @ first.T) @ second.T, labels, loss)
+        return penalty(UNASKED, inputs, torch.tanh(inputs.flatten(2) @ first.T) @ second.T, labels, loss)
 
     assert gradcheck(paid, (first, second))
 
@@ -154,13 +156,13 @@ def test_the_penalty_is_differentiable_through_a_network_with_batch_normalisatio
         with torch.no_grad():
             for p, d in zip(weights, direction, strict=True):
                 p += step * d
-        value = penalty(inputs, net(inputs.flatten(0, 1)).view(4, 2, 3), torch.tensor([0, 1, 2, 0]), loss)
+        value = penalty(UNASKED, inputs, net(inputs.flatten(0, 1)).view(4, 2, 3), torch.tensor([0, 1, 2, 0]), loss)
         with torch.no_grad():
             for p, d in zip(weights, direction, strict=True):
                 p -= step * d
         return value
 
-    value = penalty(inputs, net(inputs.flatten(0, 1)).view(4, 2, 3), torch.tensor([0, 1, 2, 0]), loss)
+    value = penalty(UNASKED, inputs, net(inputs.flatten(0, 1)).view(4, 2, 3), torch.tensor([0, 1, 2, 0]), loss)
     gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     along = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
     assert along.item() == pytest.approx((paid(1e-6) - paid(-1e-6)).item() / 2e-6, rel=1e-4)
@@ -168,7 +170,11 @@ def test_the_penalty_is_differentiable_through_a_network_with_batch_normalisatio
 
 @pytest.mark.parametrize(
     ("penalty", "loss", "depth"),
-    [(InputGradient(1.0), CrossEntropy(), 1), (ContrastiveInputGradient(1.0, scaling="per_view"), NTXent(0.5), 2)],
+    [
+        (InputGradient(1.0), CrossEntropy(), 1),
+        (InputDifference(1.0), CrossEntropy(), 1),
+        (ContrastiveInputGradient(1.0, scaling="per_view"), NTXent(0.5), 2),
+    ],
 )
 def test_a_network_in_bfloat16_pays_and_learns_what_it_does_in_float32_to_the_precision_of_bfloat16(penalty, loss, depth):
     """One step of training: the penalty within 10 %, its gradient by the weights within 20 degrees of direction."""
@@ -197,7 +203,7 @@ def test_the_gradient_is_taken_in_pixel_space():
         top.weight.data = weight * std
         net = Net((0.0,), (std,), nn.Flatten(), top).double()
         x = pixels(3, 2)
-        return InputGradient(1.0)(x, net(x.flatten(0, 1)).view(3, 2, 2), labels, CrossEntropy())
+        return InputGradient(1.0)(UNASKED, x, net(x.flatten(0, 1)).view(3, 2, 2), labels, CrossEntropy())
 
     torch.testing.assert_close(paid(0.25), paid(1.0), **TOLERANCE)
 
@@ -208,7 +214,7 @@ def test_the_penalty_is_proportional_to_its_weight_and_weight_zero_is_none(make,
     paid = {}
     for weight in (0.0, 1.0, 4.0):
         inputs = pixels(3, 2)
-        paid[weight] = make(weight)(inputs, linear(inputs, w), labels, loss)
+        paid[weight] = make(weight)(UNASKED, inputs, linear(inputs, w), labels, loss)
     torch.testing.assert_close(paid[4], 4 * paid[1], **TOLERANCE)
     assert paid[0].item() == 0
     assert not paid[0].requires_grad
@@ -221,15 +227,15 @@ def test_each_penalty_accepts_its_own_losses_and_refuses_the_others():
         assert ContrastiveInputGradient(1.0).accepts(loss)
         assert not InputGradient(1.0).accepts(loss)
         with pytest.raises(UserError, match=f"InputGradient.* is not defined for {type(loss).__name__}"):
-            InputGradient(1.0)(inputs, output, labels, loss)
+            InputGradient(1.0)(UNASKED, inputs, output, labels, loss)
     assert InputGradient(1.0).accepts(CrossEntropy())
     assert InputGradient(1.0).accepts(MaxMargin())
     assert not ContrastiveInputGradient(1.0).accepts(CrossEntropy())
     with pytest.raises(UserError, match="is not defined for CrossEntropy"):
-        ContrastiveInputGradient(1.0)(inputs, output, labels, CrossEntropy())
+        ContrastiveInputGradient(1.0)(UNASKED, inputs, output, labels, CrossEntropy())
 
 
-@pytest.mark.parametrize("make", [InputGradient, ContrastiveInputGradient])
+@pytest.mark.parametrize("make", [InputGradient, InputDifference, ContrastiveInputGradient])
 @pytest.mark.parametrize("weight", [-0.1, math.inf, math.nan])
 def test_a_weight_below_zero_is_refused_by_name(make, weight):
     with pytest.raises(UserError, match=r"weight = .*must be 0 or above"):

@@ -35,6 +35,7 @@ from contrast import (
     Digits,
     Diverged,
     GeneralizedContrastive,
+    InputDifference,
     InputGradient,
     Layerwise,
     LayerwiseInputGradient,
@@ -98,6 +99,8 @@ METHODS = {
     "sliced Wasserstein": replace(SIMCLR, loss=SlicedWasserstein("cube", 1.0)),
     "large margin": replace(SUPCE, loss=MaxMargin()),
     "SupCE, penalty": replace(SUPCE, penalty=InputGradient(0.1)),
+    "SupCE, penalty of frozen norms": replace(SUPCE, penalty=InputGradient(0.1, space="normalized", frozen_norms=True)),
+    "SupCE, penalty by differences": replace(SUPCE, penalty=InputDifference(0.1)),
     "SimCLR, bf16": replace(SIMCLR, precision="bf16"),
     "SimCLR, Nesterov": replace(SIMCLR, optimizer=SGD(lr=0.05, nesterov=True)),
     "SimCLR, no momentum": replace(SIMCLR, optimizer=SGD(lr=0.05, momentum=0.0)),
@@ -249,7 +252,7 @@ def test_data_that_make_no_batch_are_refused_when_nobody_has_checked(stage, benc
 
 
 def test_a_penalty_of_weight_0_is_no_penalty():
-    for stage, penalty in ((SIMCLR, ContrastiveInputGradient(0.0)), (SUPCE, InputGradient(0.0))):
+    for stage, penalty in ((SIMCLR, ContrastiveInputGradient(0.0)), (SUPCE, InputGradient(0.0)), (SUPCE, InputDifference(0.0))):
         assert replace(stage, penalty=penalty) == stage
         assert fingerprint(replace(stage, penalty=penalty)) == fingerprint(stage)
         assert fingerprint(replace(stage, penalty=replace(penalty, weight=1e-9))) != fingerprint(stage)
