@@ -16,8 +16,8 @@ from contrast.losses.loss import full_precision
 ROOT = Path(__file__).parents[1]
 LAYERS = ("contrast", "analysis", "search_spaces", "sweeps", "sweeps.catalog")  # each may import those before it, and itself
 ALLOWED = {
-    "contrast": {"torch", "torchvision", "numpy", "safetensors", "pyarrow", "sklearn", "jaxtyping", "PIL", "timm"},
-    "analysis": {"scipy", "pandas", "matplotlib", "rich", "cycler", "jinja2", "markupsafe"},
+    "contrast": {"torch", "torchvision", "numpy", "scipy", "safetensors", "pyarrow", "sklearn", "jaxtyping", "PIL", "timm"},
+    "analysis": {"pandas", "matplotlib", "rich", "cycler", "jinja2", "markupsafe"},
     "search_spaces": {"optuna"},
     "sweeps": {"mlflow", "sqlalchemy", "ray", "cloudpickle", "psutil", "typer"},
     "sweeps.catalog": set(),

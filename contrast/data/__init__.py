@@ -1,19 +1,29 @@
 """Data sets: values that say which images, of which classes, which part; one a file."""
 
+from contrast.data.birdsnap import Birdsnap as Birdsnap
+from contrast.data.caltech101 import Caltech101 as Caltech101
 from contrast.data.cifar10 import CIFAR10 as CIFAR10
 from contrast.data.cifar100 import CIFAR100 as CIFAR100
 from contrast.data.dataset import Dataset as Dataset
 from contrast.data.dataset import Images as Images
 from contrast.data.digits import Digits as Digits
 from contrast.data.digits_on_images import DigitsOnImages as DigitsOnImages
+from contrast.data.dtd import DTD as DTD
 from contrast.data.fashion_mnist import FashionMNIST as FashionMNIST
+from contrast.data.fgvc_aircraft import FGVCAircraft as FGVCAircraft
+from contrast.data.flowers102 import Flowers102 as Flowers102
+from contrast.data.food101 import Food101 as Food101
 from contrast.data.image_folder import ImageFolder as ImageFolder
 from contrast.data.imagenet import ImageNet as ImageNet
+from contrast.data.imagenet20 import ImageNet20 as ImageNet20
 from contrast.data.mnist import MNIST as MNIST
 from contrast.data.multi_digits import MultiDigits as MultiDigits
+from contrast.data.oxford_pets import OxfordPets as OxfordPets
 from contrast.data.random_bits import RandomBits as RandomBits
 from contrast.data.select import select as select
+from contrast.data.stanford_cars import StanfordCars as StanfordCars
 from contrast.data.stl10 import STL10 as STL10
 from contrast.data.stl10_unlabeled import STL10Unlabeled as STL10Unlabeled
+from contrast.data.sun397 import SUN397 as SUN397
 from contrast.data.svhn import SVHN as SVHN
 from contrast.data.two_sizes import TwoSizes as TwoSizes

@@ -37,14 +37,15 @@ def read_class_folders(files: Sequence[Path], decode: Decode, shape: tuple[int, 
     names = sorted({part.name for split in SPLITS for part in _class_folders(home / split)} | {file.parent.name for file in files})
     ids = {name: int(name) for name in names} if all(name.isdecimal() for name in names) else {name: i for i, name in enumerate(names)}
     labels = np.array([ids[file.parent.name] for file in files], dtype=np.int64)
-    return spooled((decode(_bytes(file), str(file)) for file in files), shape), labels
+    return spooled((decode(read_bytes(file), str(file)) for file in files), shape), labels
 
 
 def _class_folders(folder: Path) -> list[Path]:
     return [part for part in folder.iterdir() if part.is_dir() and not part.name.startswith(".")] if folder.is_dir() else []
 
 
-def _bytes(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """The bytes of an image file; raises `UserError` when it cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:

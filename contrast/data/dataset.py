@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from contrast.component import Component, UserError, require
 
 Phase = Literal["search", "confirm"]
 Part = Literal["whole", "fit", "held_out", "test"]
+Metric = Literal["top-1", "mean per class", "11-point mAP"]
 Kind = TypeVar("Kind", bound="Dataset")  # not typing.Self, which beartype checks in whole classes only
 RANKS_PER_CLASS = 1 << 24
 
@@ -47,7 +48,10 @@ class Dataset(Component, ABC):
     *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split. `fraction`, above 0
     and at most 1: that share of each class of *whole* and *fit* (the first by rank, rounded, at least one image), so that
     smaller fractions lie within larger ones; what is scored, *held_out* and *test*, stays whole (PROTOCOL 4.2).
+    `metric` is the one that the literature reports of the data set.
     """
+
+    metric: ClassVar[Metric] = "top-1"
 
     classes: tuple[int, ...] | None = None
     per_class: int | None = None

@@ -67,16 +67,20 @@ def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     return find_scaled(dataset.images, dataset.side, dataset.convert, root, split)
 
 
-def find_scaled(images: str, side: int, convert: bool, root: Path | None, split: Split) -> Found:
-    """The raw images in folder `images` under `root`; raises `UserError` that names every place that was tried."""
+def find_scaled(images: str, side: int, convert: bool, root: Path | None, split: Split, *official: str) -> Found:
+    """The raw images in folder `images` under `root`; raises `UserError` that names every place that was tried.
+
+    `official`: the folders of the data set's own layout, in which nothing was found before.
+    """
     if root is None or not root.is_dir():
-        given = "is not set" if root is None else f"= {str(root)!r}"
-        raise UserError(f"data {given}: must be the folder that holds {images}/. Set CONTRAST_DATA or --data to it.")
+        given, wanted = "is not set" if root is None else f"= {str(root)!r}", " or ".join(f"{name}/" for name in (*official, images))
+        raise UserError(f"data {given}: must be the folder that holds {wanted}. Set CONTRAST_DATA or --data to it.")
     home, decode, shape = root / images, partial(decode_scaled, side=side, convert=convert), (3, side, side)
     for name in _ALSO[split]:
         if files := parquet_files(home, name):
             return Found(files, partial(read_parquet, files, decode, shape))
         if files := class_folder_files(home / name, SUFFIXES):
             return Found(files, partial(read_class_folders, files, decode, shape))
-    tried = "; ".join(f"{home / name}/<class>/*, {home / name}-*.parquet" for name in _ALSO[split])
+    own = [f"{root / name}/" for name in official]
+    tried = "; ".join([*own, *(f"{home / name}/<class>/*, {home / name}-*.parquet" for name in _ALSO[split])])
     raise UserError(f"data = {str(root)!r}: the {split} images must be in one of the places tried, and are in none: {tried}.")

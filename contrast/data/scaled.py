@@ -8,6 +8,7 @@ from PIL import Image
 
 from contrast.component import UserError
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what photographs are customarily normalised by
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 

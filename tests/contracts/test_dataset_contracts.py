@@ -14,17 +14,27 @@ from contrast.component import Component, UserError
 from contrast.data import (
     CIFAR10,
     CIFAR100,
+    DTD,
     MNIST,
     STL10,
+    SUN397,
     SVHN,
+    Birdsnap,
+    Caltech101,
     Dataset,
     Digits,
     DigitsOnImages,
     FashionMNIST,
+    FGVCAircraft,
+    Flowers102,
+    Food101,
     ImageFolder,
     ImageNet,
+    ImageNet20,
     MultiDigits,
+    OxfordPets,
     RandomBits,
+    StanfordCars,
     STL10Unlabeled,
     TwoSizes,
 )
@@ -37,6 +47,8 @@ EMBEDDED: list[Dataset] = [
 OTHERS: list[Dataset] = [
     *(CIFAR10(), CIFAR100(), MNIST(), FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageNet(side=64)),
     *(ImageFolder(images="birds", count=20), MultiDigits(), TwoSizes(), DigitsOnImages(pool=64), RandomBits(bits=5, of=CIFAR10())),
+    *(Birdsnap(), Caltech101(), Caltech101(background=True), DTD(), DTD(split=2), FGVCAircraft(), Flowers102(), Food101()),
+    *(ImageNet20(), OxfordPets(), StanfordCars(), SUN397(), SUN397(split=2), SUN397(side=64)),
 ]
 EVERY = [*EMBEDDED, *OTHERS]
 

@@ -12,10 +12,14 @@ import torch
 from PIL import Image
 
 from contrast import (
+    DTD,
     SGD,
+    SUN397,
     VAE,
     BatchHardTriplet,
     BatchNormHead,
+    Birdsnap,
+    Caltech101,
     Classifier,
     ContrastiveInputGradient,
     ConvN,
@@ -26,15 +30,20 @@ from contrast import (
     Digits,
     DigitsOnImages,
     DrLIM,
+    FGVCAircraft,
+    Flowers102,
+    Food101,
     GeneralizedContrastive,
     ImageFolder,
     ImageNet,
+    ImageNet20,
     Layerwise,
     MaxMargin,
     MLPHead,
     MoCo,
     MultiDigits,
     NTXent,
+    OxfordPets,
     Plain,
     Pretrain,
     RandomBits,
@@ -44,6 +53,7 @@ from contrast import (
     SimCLRViews,
     SmallResNet,
     StageHeads,
+    StanfordCars,
     SupCon,
     SupConHead,
     SupConIn,
@@ -65,6 +75,18 @@ SUPCE = replace(SIMCLR, views=CropViews(1), loss=CrossEntropy(), head=Classifier
 MOCO = MoCo(**SHARED, views=CropViews(), head=MLPHead(1, 8), queue=20, norm_groups=None)
 AUTOENCODER = VAE(**SHARED, views=Plain())
 FOLDER = replace(SIMCLR, data=ImageFolder(images="birds", count=2, side=20), batch_size=2)
+PHOTOGRAPHS = [
+    Birdsnap(),
+    Caltech101(),
+    DTD(),
+    FGVCAircraft(),
+    Flowers102(),
+    Food101(),
+    ImageNet20(),
+    OxfordPets(),
+    StanfordCars(),
+    SUN397(),
+]
 ONE_CLASS, BITS = Digits(classes=(3,), per_class=10), RandomBits(bits=3, of=Digits(per_class=3))
 
 
@@ -118,7 +140,17 @@ SIZES = {
     "out": [MLPHead(), BatchNormHead(), SupConHead()],
     "hidden": [MLPHead(), BatchNormHead()],
     "views": [CropViews(), SimCLRViews(), moco_v2()],
-    "side": [Resize(16), RandomCrop(), Cutout(16), ImageNet(), FOLDER.data, MultiDigits(), TwoSizes(), DigitsOnImages(pool=4)],
+    "side": [
+        Resize(16),
+        RandomCrop(),
+        Cutout(16),
+        ImageNet(),
+        FOLDER.data,
+        MultiDigits(),
+        TwoSizes(),
+        DigitsOnImages(pool=4),
+        *PHOTOGRAPHS,
+    ],
     "padding": RandomCrop(),
     "layers": RandAugment(),
     "digits": MultiDigits(),

@@ -1,0 +1,88 @@
+"""Photographs that a data set's own lists name, each with its class, in the layout of its official archive.
+
+What reads a layout gives pairs of file and label. What is wrong with a list is told with the list's name, before any image
+is decoded; an image that is named and absent, by its own.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from contrast.component import UserError
+from contrast.data.class_folders import read_bytes
+from contrast.data.image_folder import find_scaled
+from contrast.data.scaled import decode_scaled
+from contrast.data.source import Found, Split
+from contrast.data.spooled import spooled
+
+Pairs = list[tuple[Path, int]]
+_AGAIN = "Get the files of the data set again."
+
+
+def find_listed(images: str, official: str, pairs: Callable[[Path, Split], Pairs], side: int, root: Path | None, split: Split) -> Found:
+    """What `pairs` lists in the folder `official` under `root` where that is, else Parquet or class folders in `images`.
+
+    Raises `UserError` for lists that are missing or wrong, and where there is nothing, with every place that was tried.
+    """
+    if root is None or not (root / official).is_dir():
+        return find_scaled(images, side, True, root, split, official)
+    return found_listed(pairs(root / official, split), side)
+
+
+def found_listed(pairs: Pairs, side: int) -> Found:
+    """The photographs of `pairs`, scaled to `side` when they are read; raises `UserError` for one that is not there."""
+    files, labels = tuple(file for file, _ in pairs), np.array([label for _, label in pairs], dtype=np.int64)
+    if absent := [file for file in files if not file.is_file()]:
+        rule = f"is named in the data set's lists and is not there ({len(absent)} of {len(files)} are not)"
+        raise UserError(f"{absent[0]}: {rule}. {_AGAIN}")
+    return Found(files, partial(read_listed, files, labels, side), state=hashlib.sha256(labels.tobytes()).hexdigest())
+
+
+def read_listed(files: Sequence[Path], labels: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 [N, 3, side, side] of the files, grey and palette images made RGB, and the labels."""
+    images = (decode_scaled(read_bytes(file), str(file), side, True) for file in files)
+    return spooled(images, (3, side, side)), labels
+
+
+def rows(file: Path, columns: int = 1, cure: str = _AGAIN) -> list[list[str]]:
+    """The lines of a list, each split at blanks into so many columns, of which the last may hold blanks.
+
+    Raises `UserError` for a list that cannot be read or is empty, and for a line with fewer columns.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: must be the data set's list and cannot be read ({error}). {cure}") from error
+    split = [(i, line.strip().split(maxsplit=columns - 1)) for i, line in enumerate(lines, 1) if line.strip()]
+    if not split:
+        raise UserError(f"{file}: is an empty list. {cure}")
+    for i, parts in split:
+        if len(parts) < columns:
+            raise UserError(f"{file}, line {i}: must have {columns} columns, has {len(parts)}. {cure}")
+    return [parts for _, parts in split]
+
+
+def integer(text: str, file: Path) -> int:
+    """`text` of a list as an integer; raises `UserError`."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{file}: holds {text!r} where an integer must be. {_AGAIN}") from None
+
+
+def numbered(names: Iterable[str], count: int, place: Path | str) -> dict[str, int]:
+    """The ids 0.. of the different `names` in their order; raises `UserError` unless they are `count`."""
+    ids = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    if len(ids) != count:
+        raise UserError(f"{place}: names {len(ids)} classes, must name {count}. {_AGAIN}")
+    return ids
+
+
+def label(name: str, ids: Mapping[str, int], file: Path) -> int:
+    """The id of the class `name`; raises `UserError` for one that has none."""
+    if name not in ids:
+        raise UserError(f"{file}: names the class {name!r}, which is not among the data set's {len(ids)}. {_AGAIN}")
+    return ids[name]
