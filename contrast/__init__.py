@@ -71,8 +71,14 @@ from contrast.encoders import ResNet200 as ResNet200
 from contrast.encoders import SmallResNet as SmallResNet
 from contrast.encoders import TimmEncoder as TimmEncoder
 from contrast.finetune import Finetune as Finetune
+from contrast.finetuning import BSS as BSS
+from contrast.finetuning import L2SP as L2SP
+from contrast.finetuning import RIFLE as RIFLE
+from contrast.finetuning import SCL as SCL
+from contrast.finetuning import TuningMethod as TuningMethod
 from contrast.heads import BatchNormHead as BatchNormHead
 from contrast.heads import Classifier as Classifier
+from contrast.heads import MLPClassifier as MLPClassifier
 from contrast.heads import MLPHead as MLPHead
 from contrast.heads import StageHeads as StageHeads
 from contrast.heads import SupConHead as SupConHead

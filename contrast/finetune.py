@@ -1,39 +1,55 @@
-"""Fine-tuning: a linear classifier on a frozen encoder, its whole trajectory kept.
+"""Fine-tuning: a classifier on a pretrained encoder, frozen or tuned with it, its whole trajectory kept.
 
-The protocol has no augmentation here (PROTOCOL 4.1), so features are computed once and every epoch is a few small matrix
-products. The classifier of every epoch and its log-probabilities on the task's data are kept: progress, InPCA and any
-later measure of the trajectory read them without training again.
+A frozen encoder whose inputs do not change (PROTOCOL 4.1) sees every image once: features are computed at the start, and each
+epoch is a few small matrix products. Otherwise every step goes through the network. The log-probabilities of every epoch on the
+task's data are kept, so that progress, InPCA and any later measure of the trajectory read them without training again.
 """
 
-import math
+import copy
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from contrast import random
+from contrast.attacks.attack import Attack
+from contrast.augmentations.plain import Plain
+from contrast.augmentations.views import Views
+from contrast.batches.passes import Passes
 from contrast.component import require
 from contrast.data.dataset import Dataset
+from contrast.finetuning.method import TuningMethod
+from contrast.finetuning.on_features import tune_head
+from contrast.finetuning.on_images import tune_net
 from contrast.heads.classifier import Classifier
-from contrast.loop import load_training_state, set_rate, training_state
+from contrast.heads.head import Head
+from contrast.losses.cross_entropy import CrossEntropy
 from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
-from contrast.stage import Diverged, Metrics, Stage, Workspace, extract
+from contrast.penalties.penalty import Penalty
+from contrast.stage import Metrics, Stage, Workspace
+from contrast.training import view_size
 
 
 @dataclass(frozen=True)
 class Finetune(Stage):
-    """Train a linear classifier on the features of `of` for the task `data` (PROTOCOL 4.1), in the task's normalisation.
+    """Train a classifier on the encoder of `of` for the task `data`, in the task's normalisation; the defaults are PROTOCOL 4.1.
+
+    `frozen`: the encoder stays as it is, in eval mode, and only the classifier learns. Else all weights learn, the encoder's at
+    `encoder_rate` (above 0, at most 1; None is 1) times the rate. `head` (None: a linear one) is the classifier, `views` (None: the
+    images as they are) what it is trained on, `method` (None: cross-entropy) what is minimised, `penalty` a gradient penalty of the
+    cross-entropy, `attack` what every batch is changed by in adversarial training. An epoch is one pass over `data`, or `steps`
+    steps (at least 1), whatever there is of it, as label fractions need it. `precision`: None is float32.
 
     Results: `loss` and `accuracy` (percent) on `data` after the last epoch. Arrays: `log_probs` float32 [E+1, N, C] of
-    epochs 0..E in id order, `labels` and `ids` [N], `head_weight` [E+1, C, d], `head_bias` [E+1, C].
+    epochs 0..E in id order, `labels` and `ids` [N], and of a linear head on a frozen encoder without views, penalty and attack
+    `head_weight` [E+1, C, d] and `head_bias` [E+1, C].
     """
 
     of: Stage
@@ -44,6 +60,14 @@ class Finetune(Stage):
     batch_size: int = 256
     optimizer: Optimizer = SGD(lr=0.1, weight_decay=0.0)
     schedule: Schedule = Cosine(rate=0.2)
+    head: Head | None = None
+    views: Views | None = None
+    method: TuningMethod | None = None
+    penalty: Penalty | None = None
+    attack: Attack | None = None
+    encoder_rate: float | None = None
+    steps: int | None = None
+    precision: Literal["bf16"] | None = None
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
@@ -51,108 +75,97 @@ class Finetune(Stage):
         least = self.schedule.fewest_epochs
         require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
-        require(self.batch_size >= 1, self, "batch_size", "must be at least 1", "Use 256, as the protocol does.")
-        require(self.frozen is True, self, "frozen", "only a frozen encoder can be fine-tuned so far", "Use frozen=True.")
+        classifies = self.head is None or self.head.classifies
+        require(classifies, self, "head", "gives no logits of the classes", "Use Classifier() or MLPClassifier().")
+        fewest = 1 if self.frozen else 2
+        require(self.batch_size >= fewest, self, "batch_size", f"must be at least {fewest}", "Use 256, as the protocol does.")
+        require(self.steps is None or self.steps >= 1, self, "steps", "must be at least 1", "None is one pass over the data an epoch.")
+        _require_regime(self)
+        if self.method is not None:
+            self.method.check(self.batch_size, self.epochs)
+        _require_views(self)
+        if self.penalty is not None:
+            fits = self.method is None and self.penalty.accepts(CrossEntropy())
+            require(fits, self, "penalty", "goes with cross-entropy alone", "Use InputGradient(0.1) with method=None.")
+            if self.penalty.weight == 0:
+                object.__setattr__(self, "penalty", None)
+        for field, usual in (("head", Classifier()), ("encoder_rate", 1.0)):
+            if getattr(self, field) == usual:
+                object.__setattr__(self, field, None)
 
     @property
     def length(self) -> int:
         """Epochs."""
         return self.epochs
 
+    @property
+    def seen_as(self) -> Views:
+        """`views`, or the images as they are."""
+        return self.views or Plain()
+
+    @property
+    def passes(self) -> Passes:
+        """The batches of its epochs. A last batch of one image, of which batch normalisation makes nothing, is left out unless frozen."""
+        return Passes(self.steps, single=True if self.frozen else None)
+
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The task must have data."""
+        """The task must have data, and the views must take its images."""
         require(size(self.data) >= self.data.num_classes, self, "data", "has fewer images than classes", "Use more images a class.")
+        if not self.frozen:
+            require(size(self.data) >= 2, self, "data", "has fewer than 2 images", "Use more images.")
+        if self.views is not None:
+            view_size(self.views, self.data)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
-        """Yield loss, accuracy and learning rate of each epoch on `data`."""
-        images = workspace.images(self.data)
-        net = self._net(workspace)
-        features = extract(net, images.pixels, workspace.device).to(workspace.device)
-        labels = torch.from_numpy(np.array(images.labels)).to(workspace.device)
-        classifier = net.top
-        optimizer = self.optimizer.build(classifier)
-        done, state = workspace.restore()
-        heads = _Heads.start(classifier, self.epochs)
-        if done:
-            load_training_state(classifier, optimizer, state)
-            heads = _Heads(state["heads.weight"], state["heads.bias"])
-        for epoch in range(done + 1, self.epochs + 1):
-            order = random.permutation(self.seed, "finetune order", images.ids, epoch=epoch)
-            batches = torch.from_numpy(order).split(self.batch_size)
-            for i, rows in enumerate(batches):
-                lr = self.schedule.within(self.optimizer.lr, epoch, self.epochs, i, len(batches))
-                set_rate(optimizer, lr)
-                loss = functional.cross_entropy(classifier(features[rows]), labels[rows])
-                _refuse_nonfinite(loss.item(), epoch)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-            heads.put(epoch, classifier)
-            metrics = _fit(classifier, features, labels) | {"lr": lr}
-            _refuse_nonfinite(metrics["loss"], epoch)
-            workspace.save(epoch, metrics, training_state(classifier, optimizer) | {"heads.weight": heads.weight, "heads.bias": heads.bias})
-            yield metrics
-        workspace.keep_weights(classifier.state_dict())
-        log_probs = heads.log_probs(features.cpu())
-        workspace.keep_arrays(
-            log_probs=log_probs, labels=images.labels, ids=images.ids, head_weight=heads.weight.numpy(), head_bias=heads.bias.numpy()
-        )
-        return _fit(classifier, features, labels)
+        """Yield loss and accuracy on `data` of each epoch, the learning rate, and what was minimised where that is more."""
+        images, net = workspace.images(self.data), self._net(workspace)
+        moves = self.views is not None or self.penalty is not None or self.attack is not None
+        return (yield from (tune_net if moves or not self.frozen else tune_head)(self, workspace, net, images))
 
     def model(self, workspace: Workspace) -> Model:
         """The encoder with the trained classifier: `net(x)` gives logits of the task's classes."""
         artefact = workspace.of(self)
         return Model(self, artefact, partial(self._trained, workspace, artefact))
 
+    def fresh_head(self, width: int, device: torch.device, generator: torch.Generator) -> nn.Module:
+        """A classifier of features of `width`, drawn from `generator`."""
+        return (self.head or Classifier()).build(width, self.data.num_classes, generator).to(device)
+
     def _trained(self, workspace: Workspace, artefact: Artefact) -> Net:
         net = self._net(workspace)
-        net.top.load_state_dict(artefact.weights())
-        return net.to(workspace.device)
+        (net.top if self.frozen else net).load_state_dict(artefact.weights())
+        return net.to(workspace.device).to(memory_format=torch.channels_last)
 
     def _net(self, workspace: Workspace) -> Net:
-        """The frozen encoder in the task's normalisation under a freshly initialised classifier."""
+        """The encoder in the task's normalisation under a freshly initialised classifier; a copy of it where it is to be tuned."""
         encoder = workspace.model(self.of).net.encoder
-        width = encoder(torch.zeros(2, *self.data.shape, device=workspace.device)).shape[1]
-        top = Classifier().build(width, self.data.num_classes, random.generator(self.seed, "classifier"))
-        net = Net(self.data.mean, self.data.std, encoder, top.to(workspace.device)).to(workspace.device)
-        net.eval()
-        return net
+        if not self.frozen:
+            encoder = copy.deepcopy(encoder).requires_grad_(True)
+        net = Net(self.data.mean, self.data.std, encoder, nn.Identity()).to(workspace.device).eval()
+        net.top = self.fresh_head(width_of(net, self.data), workspace.device, random.generator(self.seed, "classifier"))
+        return net.eval()
 
 
-@dataclass
-class _Heads:
-    """The classifier of every epoch: `weight` [E+1, C, d], `bias` [E+1, C], on the CPU."""
-
-    weight: Tensor
-    bias: Tensor
-
-    @staticmethod
-    def start(classifier: nn.Module, epochs: int) -> "_Heads":
-        state = classifier.state_dict()
-        heads = _Heads(torch.zeros(epochs + 1, *state["weight"].shape), torch.zeros(epochs + 1, *state["bias"].shape))
-        heads.put(0, classifier)
-        return heads
-
-    def put(self, epoch: int, classifier: nn.Module) -> None:
-        state = classifier.state_dict()
-        self.weight[epoch].copy_(state["weight"])
-        self.bias[epoch].copy_(state["bias"])
-
-    def log_probs(self, features: Tensor) -> np.ndarray:
-        """Float32 [E+1, N, C]."""
-        with torch.inference_mode():
-            epochs = [functional.log_softmax(functional.linear(features, w, b), -1) for w, b in zip(self.weight, self.bias, strict=True)]
-        stacked: np.ndarray = torch.stack(epochs).numpy()
-        return stacked
+def width_of(net: Net, data: Dataset) -> int:
+    """The width of the features of an image of `data`; `net` is in eval mode."""
+    with torch.no_grad():
+        return net.features(torch.zeros(2, *data.shape, device=net.mean.device)).shape[1]
 
 
-def _refuse_nonfinite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise Diverged(f"the fine-tuning loss became {loss} in epoch {epoch}")
+def _require_regime(stage: Finetune) -> None:
+    """What only a tuned encoder has a use for is refused for a frozen one."""
+    if stage.frozen:
+        cure = "Set frozen=False, or leave it out."
+        require(stage.method is None, stage, "method", "tunes the encoder, and frozen=True keeps it", cure)
+        require(stage.encoder_rate is None, stage, "encoder_rate", "has no effect on a frozen encoder", cure)
+    rate = stage.encoder_rate is None or 0 < stage.encoder_rate <= 1
+    require(rate, stage, "encoder_rate", "must be above 0 and at most 1", "0.1 is usual; frozen=True is 0.")
 
 
-def _fit(classifier: nn.Module, features: Tensor, labels: Tensor) -> Metrics:
-    with torch.inference_mode():
-        logits = classifier(features)
-        accuracy = (logits.argmax(-1) == labels).float().mean().item() * 100
-        return {"loss": functional.cross_entropy(logits, labels).item(), "accuracy": accuracy}
+def _require_views(stage: Finetune) -> None:
+    """One view, or as many as the method compares; an attack changes the only one."""
+    wanted = 1 if stage.method is None else stage.method.views
+    rule = f"makes {stage.seen_as.count} views, and {wanted} of an image are compared"
+    require(stage.seen_as.count == wanted, stage, "views", rule, "Use CropFlip() for one view, CropViews() for two.")
+    if stage.attack is not None:
+        require(wanted == 1, stage, "attack", f"goes with one view, and {type(stage.method).__name__} takes {wanted}", "Leave out one.")

@@ -5,7 +5,7 @@ its optimiser remembers of each weight; no generator has to be saved.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -24,7 +24,6 @@ from contrast.data.dataset import Images
 from contrast.distributed import Processes
 from contrast.forward import Forward, outputs
 from contrast.losses.loss import Loss
-from contrast.model import Net
 from contrast.norms import frozen_norms
 from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
@@ -59,7 +58,7 @@ class TrainingStep(Protocol):
     def rows(self, count: int) -> np.ndarray:
         """Which of a batch of `count` this process is to be given."""
 
-    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
+    def __call__(self, net: nn.Module, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it: of `Step`."""
 
 
@@ -88,7 +87,7 @@ class Step:
     def _split(self, count: int) -> Split:
         return Split(count, self.chunk, self.processes, self.mix is not None)
 
-    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
+    def __call__(self, net: nn.Module, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch and the penalty of this process' part of it.
 
         `labels` int64 [N] are those of the batch; `pixels` uint8 [N, C, H, W] and `ids` [N] those of this process' `rows`.
@@ -107,7 +106,7 @@ class Step:
         return loss, _one_number(self.penalty, self.penalty(forward, inputs, output, wanted, drawn))
 
     def _in_chunks(
-        self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place, split: Split, drawn: Loss
+        self, net: nn.Module, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place, split: Split, drawn: Loss
     ) -> tuple[Tensor, Tensor]:
         ends = np.cumsum([len(rows) for rows in split.read])[:-1]
         parts = list(zip(pixels.tensor_split(ends.tolist()), np.split(ids, ends), strict=True))
@@ -165,7 +164,7 @@ def _one_number(part: Component, value: object) -> Tensor:
 
 
 def train_epoch(
-    net: Net,
+    net: nn.Module,
     images: Images,
     step: TrainingStep,
     optimizer: torch.optim.Optimizer,
@@ -215,9 +214,21 @@ def in_order(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Have every parameter learn at `lr` from now on."""
+    """Have every parameter learn at `lr` from now on, or as `set_aside` said of it."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = group.get("own", lr * group.get("share", 1.0))
+
+
+def set_aside(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], how: dict[str, float]) -> None:
+    """Have `parameters` learn at a rate of their own: `share` of the one that `set_rate` sets, or `own`, whatever that one is."""
+    chosen = set(parameters)
+    for group in list(optimizer.param_groups):
+        inside = [p for p in group["params"] if p in chosen]
+        if inside and len(inside) < len(group["params"]):
+            group["params"] = [p for p in group["params"] if p not in chosen]
+            optimizer.param_groups.append({**group, "params": inside, **how})
+        elif inside:
+            group.update(how)
 
 
 def training_state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

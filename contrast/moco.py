@@ -18,7 +18,6 @@ from contrast.component import require, require_count
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.grouped_norm import group_norms, require_shared
-from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.stage_heads import StageHeads
 from contrast.loop import train_epoch
@@ -66,7 +65,7 @@ class MoCo(Stage):
     def __post_init__(self) -> None:
         require_training(self)
         require(self.views.count == 2, self, "views", "must make exactly 2 views", "Use SimCLRViews() or CropViews().")
-        projects = not isinstance(self.head, Classifier | StageHeads)
+        projects = not self.head.classifies and not isinstance(self.head, StageHeads)
         require(projects, self, "head", "does not give one projection", "Use MLPHead(2), or MLPHead(1) as in the first MoCo.")
         require_count(self, "queue", 2**22, "4096 is usual for CIFAR-10, 65536 for ImageNet.")
         multiple = f"must be a multiple of batch_size ({self.batch_size})"
@@ -114,6 +113,7 @@ class MoCo(Stage):
             return train_epoch(pair.query, images, step, optimizer, batch_size=size, lr=lr, seed=seed, epoch=number, batching=FullBatches())
 
         metrics = yield from train(self, workspace, pair, pair.query, optimizer, epoch)
+        workspace.keep_weights(pair.query.state_dict())
         return {"loss": metrics["loss"]}
 
     def model(self, workspace: Workspace) -> Model:

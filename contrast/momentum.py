@@ -75,7 +75,7 @@ class MomentumStep:
         """Which of a batch of `count` this process is to be given."""
         return np.arange(count)[self.processes.part(count)]
 
-    def __call__(self, net: Net, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
+    def __call__(self, net: nn.Module, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch, and no penalty; see `Step`. `net` is the pair's query network."""
         inputs, count = self.views(pixels.float() / 255, ids, at.seed, at.epoch), len(labels)
         queries = self.processes.gathered(self._embedded(net, inputs[:, 0]), count)
@@ -95,7 +95,7 @@ class MomentumStep:
         keys = self.processes.gathered(self._embedded(self.pair.key, shuffled), count)
         return torch.empty_like(keys).index_copy_(0, order, keys)
 
-    def _embedded(self, net: Net, inputs: Tensor) -> Tensor:
+    def _embedded(self, net: nn.Module, inputs: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             output = net(inputs.contiguous(memory_format=torch.channels_last))
         return unit_views(output[:, None])[:, 0]

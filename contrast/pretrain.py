@@ -22,7 +22,6 @@ from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.distributed import Processes
 from contrast.encoders.encoder import Encoder
-from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.stage_heads import StageHeads
 from contrast.loop import Step, train_epoch
@@ -80,7 +79,7 @@ class Pretrain(Stage):
         fits = fewest <= self.views.count and (most is None or self.views.count <= most)
         wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
         require(fits, self, "views", f"{type(self.loss).__name__} takes {wanted} views", "Use SimCLRViews() or CropViews().")
-        classifies = isinstance(self.head, Classifier) != self.loss.contrastive
+        classifies = self.head.classifies != self.loss.contrastive
         require(
             classifies,
             self,
@@ -146,6 +145,7 @@ class Pretrain(Stage):
             )
 
         metrics = yield from train(self, workspace, net, net, optimizer, epoch)
+        workspace.keep_weights(net.state_dict())
         with torch.no_grad():
             width = net.eval().forward(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
         return {"loss": metrics["loss"], **self.loss.constants(width)}

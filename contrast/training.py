@@ -88,16 +88,25 @@ def require_synchronised(stage: Training, odd_norm: Callable[[], str | None], co
 
 
 def train(
-    stage: Stage, workspace: Workspace, trained: nn.Module, net: Net, optimizer: torch.optim.Optimizer, epoch: Callable[[int], Metrics]
+    stage: Stage,
+    workspace: Workspace,
+    trained: nn.Module,
+    net: Net,
+    optimizer: torch.optim.Optimizer,
+    epoch: Callable[[int], Metrics],
+    first: Callable[[], object] | None = None,
 ) -> Generator[Metrics, None, Metrics]:
-    """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told; keep the weights of `net`.
+    """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told.
 
-    All of `trained`, which may be more than `net`, is saved. The monitor reads a copy of `net` every twentieth of the epochs.
+    `first` is called before the first epoch, and not on a resume. All of `trained`, which may be more than `net`, is saved. The
+    monitor reads a copy of `net` every twentieth of the epochs.
     Raises `Diverged` when a weight of `net` is not finite after an epoch.
     """
     done, state = workspace.restore()
     if done:
         load_training_state(trained, optimizer, state)
+    elif first is not None:
+        first()
     metrics: Metrics = workspace.last_metrics()
     for number in range(done + 1, stage.length + 1):
         metrics = epoch(number)
@@ -107,5 +116,4 @@ def train(
             metrics |= workspace.monitor(Model(stage, workspace.so_far(), partial(copy.deepcopy, net), final=False))
         workspace.save(number, metrics, training_state(trained, optimizer))
         yield metrics
-    workspace.keep_weights(net.state_dict())
     return metrics

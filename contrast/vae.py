@@ -93,6 +93,7 @@ class VAE(Stage):
         optimizer = self.optimizer.build(net)
         epoch = partial(_train_epoch, self, net, images, optimizer, workspace)
         metrics = yield from train(self, workspace, net, net, optimizer, epoch)
+        workspace.keep_weights(net.state_dict())
         return {name: metrics[name] for name in ("loss", "reconstruction", "kl")}
 
     def model(self, workspace: Workspace) -> Model:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from contrast import NTXent
-from contrast.losses.loss import full_precision
+from contrast.losses.similarity import unit_views
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("contrast", "analysis", "search_spaces", "sweeps", "sweeps.catalog")  # each may import those before it, and itself
@@ -97,7 +97,7 @@ def at_top_level(tree: ast.Module, known: set[str]) -> Iterator[str]:
 
 def test_shapes_are_checked_in_every_test_run():
     with pytest.raises(TypeCheckError):
-        full_precision(torch.zeros(2, 3))
+        unit_views(torch.zeros(2, 3))
     with pytest.raises(TypeCheckError):
         NTXent(0.1)(torch.zeros(4, 2, 8), torch.zeros(5, dtype=torch.long))
 

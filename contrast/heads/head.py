@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -13,7 +14,9 @@ MOST_OUT, MOST_HIDDEN = 2**16, 2**14  # where a layer between two as wide has 1 
 
 @dataclass(frozen=True)
 class Head(Component, ABC):
-    """A recipe for a module [N, width] -> [N, k]."""
+    """A recipe for a module [N, width] -> [N, k]. `classifies`: whether k is the number of classes and the output logits."""
+
+    classifies: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, width: int, classes: int, generator: torch.Generator) -> nn.Module:

@@ -51,7 +51,7 @@ def none_where_false(owner: Component, *fields: str) -> None:
             object.__setattr__(owner, field, None)
 
 
-def full_precision(output: Float[Tensor, "n v d"]) -> Float[Tensor, "n v d"]:
+def full_precision(output: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """`output` in float32, or unchanged when it is float64."""
     return output if output.dtype == torch.float64 else output.float()
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contrast import batches, encoders, heads, losses, optim, penalties
-from contrast.batches import ClassPairs, FullBatches
+from contrast import batches, encoders, finetuning, heads, losses, optim, penalties
+from contrast.batches import ClassPairs, FullBatches, Passes
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
-from contrast.heads import BatchNormHead, Classifier, Head, MLPHead, StageHeads, SupConHead
+from contrast.finetuning import BSS, L2SP, RIFLE, SCL
+from contrast.heads import BatchNormHead, Classifier, Head, MLPClassifier, MLPHead, StageHeads, SupConHead
 from contrast.losses import (
     AlignmentUniformity,
     BatchHardTriplet,
@@ -57,6 +58,7 @@ LOSSES: list[Loss] = [
 HEADS: list[Head] = [
     *(MLPHead(depth, 8) for depth in range(5)),
     *(MLPHead(2, 8, 6), Classifier(), BatchNormHead(3, 8), BatchNormHead(2, 8, 6, last=False)),
+    *(Classifier(bias=False), MLPClassifier(7)),
     *(SupConHead(1, 8), SupConHead(2, 8, unit_input=False)),
 ]
 ENCODERS: list[Encoder] = [
@@ -73,7 +75,8 @@ OTHERS: list[Component] = [
     InputGradient(0.1),
     ContrastiveInputGradient(0.1, scaling="per_view"),
 ]
-OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs(), FullBatches()]
+OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs(), FullBatches(), Passes(3)]
+OTHERS += [SCL(), L2SP(), BSS(), RIFLE()]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -103,7 +106,7 @@ def batch_for(component: Head | Encoder) -> Tensor:
 
 def test_every_exported_component_sits_the_exam():
     examples = {type(component) for component in EVERY}
-    assert set.union(*map(exported, (losses, heads, encoders, optim, penalties, batches))) == examples
+    assert set.union(*map(exported, (losses, heads, encoders, optim, penalties, batches, finetuning))) == examples
 
 
 @pytest.mark.parametrize("component", EVERY, ids=repr)

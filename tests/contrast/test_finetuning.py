@@ -148,7 +148,7 @@ def test_no_epoch_is_below_the_optimum_of_the_convex_problem_and_training_nears_
 
 def test_a_fine_tuning_that_is_not_finite_diverges(bench):
     bench.run(NET)
-    with pytest.raises(Diverged, match=r"the fine-tuning loss became (nan|inf) in epoch \d"):
+    with pytest.raises(Diverged, match=r"the loss became (nan|inf) in epoch \d"):
         bench.run(Finetune(NET, data=DATA, seed=0, epochs=5, optimizer=SGD(lr=1e38, weight_decay=0.0)))
 
 

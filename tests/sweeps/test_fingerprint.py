@@ -23,10 +23,14 @@ import analysis
 import contrast
 from analysis import FGSM, KNN, PGD, Accuracy, Alignment, InPCA, Landscape, LinearProbe, Progress, Uniformity
 from contrast import (
+    BSS,
     CIFAR10,
     CIFAR100,
+    L2SP,
     LARS,
     MNIST,
+    RIFLE,
+    SCL,
     SGD,
     VAE,
     Adam,
@@ -59,6 +63,7 @@ from contrast import (
     LinearDecay,
     MaxMargin,
     MixUp,
+    MLPClassifier,
     MLPHead,
     MoCo,
     NPairs,
@@ -76,6 +81,7 @@ from contrast import (
     SupCon,
     SupConIn,
     Triplet,
+    TuningMethod,
     Untrained,
     UserError,
     Warmup,
@@ -146,7 +152,8 @@ EXAMPLES: list[Component] = [
     *(CropFlip(), CropViews(), Plain(), SimCLRViews(), Augment((Grayscale(),)), AutoAugment(), ColorJitter(), Cutout(), GaussianBlur()),
     *(MixUp(), CutMix()),
     *(Grayscale(), HorizontalFlip(), RandAugment(), RandomCrop(), RandomResizedCrop(), RandomRotation(), Resize(272), SparseWarp()),
-    *(ResNet18(), SmallResNet(), Classifier(), MLPHead()),
+    *(ResNet18(), SmallResNet(), Classifier(), MLPHead(), MLPClassifier()),
+    *(SCL(), L2SP(), BSS(), RIFLE()),
     *(ResNet34(), ResNet50(), ResNet101(), ResNet200(), ConvN(), TimmEncoder("resnet10t"), BatchNormHead(), SupConHead()),
     *(NTXent(0.1), SupCon(0.1), SupConIn(0.1), GeneralizedContrastive(0.1, 0.5), CrossEntropy()),
     *(Layerwise(NTXent(0.1)), StageHeads(), LayerwiseInputGradient(1.0), ClassPairs(), FullBatches()),
@@ -486,7 +493,7 @@ def test_the_digest_of_the_code_is_one_for_the_process():
 
 def exported_components() -> set[type[Component]]:
     found = {c for package in (contrast, analysis) for c in vars(package).values() if isinstance(c, type) and issubclass(c, Component)}
-    return found - {Component, Dataset, Loss, Stage, analysis.Measure}
+    return found - {Component, Dataset, Loss, Stage, TuningMethod, analysis.Measure}
 
 
 def test_every_exported_component_has_a_golden_fingerprint():
