@@ -1,5 +1,6 @@
 """One experiment: data, views, networks, losses, and the stages that train them."""
 
+from contrast.attacks import AdversarialTraining as AdversarialTraining
 from contrast.augmentations import Augment as Augment
 from contrast.augmentations import AutoAugment as AutoAugment
 from contrast.augmentations import BitsBeside as BitsBeside

@@ -13,7 +13,7 @@ from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
 from analysis.subset import stratified
 from contrast.attacks import robust, start_noise
-from contrast.attacks.pgd import Norm
+from contrast.attacks.ball import Norm
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model

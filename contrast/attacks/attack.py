@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from contrast.attacks.gradient import Network
 from contrast.component import Component
 
 
@@ -22,6 +21,6 @@ class Attack(Component, ABC):
 
     @abstractmethod
     def __call__(
-        self, net: Network, pixels: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], ids: Int[np.ndarray, " n"], seed: int, epoch: int
+        self, net: nn.Module, pixels: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], ids: Int[np.ndarray, " n"], seed: int, epoch: int
     ) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] near `pixels` that `net` gets wrong; equal (seed, epoch, id) give equal draws in any batch."""

@@ -6,17 +6,14 @@ drawn from the sample's id, so batches, order and other samples do not change a 
 normalises inside, and must be in eval mode.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from contrast.attacks.ball import Norm, column, project, steepest
 from contrast.attacks.gradient import Network, loss_gradient
-from contrast.random import uniform
-
-Norm = Literal["linf", "l2"]
 
 
 class Attacked(NamedTuple):
@@ -50,8 +47,8 @@ def pgd(
         alive = alive[keep]
         if len(alive) == 0:
             return Attacked(examples, broken)
-        length = _column(step_size * eps[alive] / steps)
-        moved = examples[alive] + length * _steepest(gradient[keep], norm)
+        length = column(step_size * eps[alive] / steps)
+        moved = examples[alive] + length * steepest(gradient[keep], norm)
         examples[alive] = (x[alive] + project(moved - x[alive], eps[alive], norm)).clamp(0, 1)
     with torch.no_grad():
         broken[alive] = net(examples[alive]).argmax(dim=1) != y[alive]
@@ -88,37 +85,3 @@ def robust(
             alive = torch.cat(left)
         standing[e, alive] = True
     return standing
-
-
-def project(delta: Float[Tensor, "n c h w"], eps: Float[Tensor, " n"], norm: Norm) -> Float[Tensor, "n c h w"]:
-    """The nearest point to `delta` in the ball of radius eps around 0, sample by sample."""
-    if norm == "linf":
-        return torch.minimum(torch.maximum(delta, -_column(eps)), _column(eps))
-    return delta * _column((eps / _length(delta)).clamp(max=1))
-
-
-def start_noise(ids: np.ndarray, shape: tuple[int, int, int], norm: Norm, seed: int) -> Float[Tensor, "n c h w"]:
-    """Float32 noise uniform in the unit ball of `norm`, row i a function of (seed, ids[i]) alone; times eps it is a start."""
-    size = int(np.prod(shape))
-    draws = torch.from_numpy(uniform(seed, "pgd", ids, size + 1))
-    if norm == "linf":
-        noise = 2 * draws[:, :size] - 1
-    else:
-        # A Gaussian's direction is uniform on the sphere; u^(1/D) spreads the radius evenly over the ball's volume.
-        normal = torch.special.ndtri(draws[:, :size] + 2.0**-54)
-        noise = normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True) * draws[:, size:] ** (1 / size)
-    return noise.float().view(len(ids), *shape)
-
-
-def _steepest(gradient: Tensor, norm: Norm) -> Tensor:
-    return gradient.sign() if norm == "linf" else gradient / _column(_length(gradient))
-
-
-def _length(delta: Tensor) -> Tensor:
-    """l_2 lengths [n], never 0, so that a saturated sample's zero gradient gives a zero step."""
-    lengths: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
-    return lengths.clamp(min=1e-12)
-
-
-def _column(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contrast import batches, encoders, finetuning, heads, losses, optim, penalties
+from contrast import attacks, batches, encoders, finetuning, heads, losses, optim, penalties
+from contrast.attacks import AdversarialTraining
 from contrast.batches import ClassPairs, FullBatches, Passes
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
@@ -69,6 +70,7 @@ OPTIMIZERS = [SGD(0.1), LARS(0.1), RMSProp(0.1), Adam(0.1)]
 SCHEDULES = [Cosine(), CosineSteps(2), DecaySteps((3, 5)), LinearDecay(), Warmup(Cosine(), 3)]
 OTHERS: list[Component] = [
     TimmEncoder("resnet10t"),
+    AdversarialTraining(8 / 255),
     *OPTIMIZERS,
     *SCHEDULES,
     InputDifference(0.1),
@@ -106,7 +108,7 @@ def batch_for(component: Head | Encoder) -> Tensor:
 
 def test_every_exported_component_sits_the_exam():
     examples = {type(component) for component in EVERY}
-    assert set.union(*map(exported, (losses, heads, encoders, optim, penalties, batches, finetuning))) == examples
+    assert set.union(*map(exported, (attacks, losses, heads, encoders, optim, penalties, batches, finetuning))) == examples
 
 
 @pytest.mark.parametrize("component", EVERY, ids=repr)

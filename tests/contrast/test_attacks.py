@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from contrast.attacks import fgsm, fgsm_curve, pgd, robust, start_noise
-from contrast.attacks.pgd import project
+from contrast.attacks import fgsm, fgsm_curve, pgd, project, robust, start_noise
 
 LEVEL = 1 / 255
 
