@@ -119,7 +119,16 @@ from contrast.penalties import InputGradient as InputGradient
 from contrast.penalties import LayerwiseInputGradient as LayerwiseInputGradient
 from contrast.pretrain import Pretrain as Pretrain
 from contrast.pretrain import Untrained as Untrained
+from contrast.pretrained import Pretrained as Pretrained
 from contrast.stage import Diverged as Diverged
 from contrast.stage import Stage as Stage
 from contrast.stage import Workspace as Workspace
 from contrast.vae import VAE as VAE
+from contrast.weights import MoCoKeys as MoCoKeys
+from contrast.weights import OwnKeys as OwnKeys
+from contrast.weights import PyContrastKeys as PyContrastKeys
+from contrast.weights import SimCLRKeys as SimCLRKeys
+from contrast.weights import SimCLRv2Keys as SimCLRv2Keys
+from contrast.weights import SupContrastKeys as SupContrastKeys
+from contrast.weights import TimmKeys as TimmKeys
+from contrast.weights import TorchvisionKeys as TorchvisionKeys

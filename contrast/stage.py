@@ -53,6 +53,9 @@ class Stage(Component, ABC):
     def check(self, size: Callable[[Dataset], int]) -> None:
         """Raise `UserError` for what only the data can tell, such as a batch larger than the data; before any training."""
 
+    def check_files(self, root: Path | None) -> None:
+        """Raise `UserError` for what only files below the data root, or from elsewhere, can tell; before any training."""
+
     def check_processes(self, count: int) -> None:
         """Raise `UserError` where `count` processes cannot run it together; before any training."""
 

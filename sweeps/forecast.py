@@ -34,12 +34,16 @@ GUESSES = {
     "MoCo": 20.0,
     "VAE": 10.0,  # one view, not two
     "Untrained": 1.0,
+    "Pretrained": 1.0,
     "Finetune": 0.1,
     "LinearProbe": 30.0,  # one fit for each strength of its grid
     "Landscape": 60.0,
 }
 GUESS = 5.0
-SIZES = {"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
+SIZES = {
+    **{"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Pretrained": 94_000_000},
+    "Finetune": 2_000_000,
+}
 SIZE = 200_000
 STARTUP = 10  # results that the default sampler draws at random before it learns
 
@@ -114,7 +118,7 @@ def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()
     for identity in graph.jobs:
         if identity in graph.reused or identity in graph.computed:
             by_class[type(graph.jobs[identity].stage).__name__].append(graph.jobs[identity])
-    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Finetune")
+    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune")
     order = sorted(by_class, key=lambda name: (name not in first, name != "Pretrain", name))
     rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
     disk = _disk(rows, store)

@@ -49,6 +49,10 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
     def size(dataset: Dataset) -> int:
         return len(dataset.load(data).labels)
 
+    @cache
+    def check_files(stage: Stage) -> None:
+        call_with(f"{type(stage).__name__}.check_files", stage, partial(stage.check_files, data))
+
     def check(stages: dict[str, Stage], phase: Phase) -> None:
         for key, stage in stages.items():
             fingerprint(stage)  # refuses what has no identity
@@ -60,6 +64,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
                     size(part)
                 elif isinstance(part, Stage):
                     call_with(f"{type(part).__name__}.check", part, partial(part.check, size))
+                    check_files(part)
 
     return check
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contrast import attacks, batches, encoders, finetuning, heads, losses, optim, penalties
+from contrast import attacks, batches, encoders, finetuning, heads, losses, optim, penalties, weights
 from contrast.attacks import AdversarialTraining
 from contrast.batches import ClassPairs, FullBatches, Passes
 from contrast.component import Component
@@ -42,6 +42,7 @@ from contrast.losses import (
 )
 from contrast.optim import LARS, SGD, Adam, Cosine, CosineSteps, DecaySteps, LinearDecay, RMSProp, Warmup
 from contrast.penalties import ContrastiveInputGradient, InputDifference, InputGradient, LayerwiseInputGradient
+from contrast.weights import MoCoKeys, OwnKeys, PyContrastKeys, SimCLRKeys, SimCLRv2Keys, SupContrastKeys, TimmKeys, TorchvisionKeys
 
 LOSSES: list[Loss] = [
     *(NTXent(0.2), NTXent(0.2, include_self=True, loss_scale="times_tau"), CrossView(0.2)),
@@ -79,6 +80,8 @@ OTHERS: list[Component] = [
 ]
 OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs(), FullBatches(), Passes(3)]
 OTHERS += [SCL(), L2SP(), BSS(), RIFLE()]
+OTHERS += [TorchvisionKeys(), TimmKeys(), MoCoKeys(), PyContrastKeys(), SimCLRKeys(), SimCLRv2Keys(), SupContrastKeys()]
+OTHERS += [OwnKeys(mean=(0.5,), std=(0.25,))]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -108,7 +111,7 @@ def batch_for(component: Head | Encoder) -> Tensor:
 
 def test_every_exported_component_sits_the_exam():
     examples = {type(component) for component in EVERY}
-    assert set.union(*map(exported, (attacks, losses, heads, encoders, optim, penalties, batches, finetuning))) == examples
+    assert set.union(*map(exported, (attacks, losses, heads, encoders, optim, penalties, batches, finetuning, weights))) == examples
 
 
 @pytest.mark.parametrize("component", EVERY, ids=repr)

@@ -129,6 +129,8 @@ from contrast.data import (
 from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
 from contrast.heads import BatchNormHead, SupConHead
 from contrast.losses.loss import Loss
+from contrast.pretrained import Pretrained
+from contrast.weights import MoCoKeys, OwnKeys, PyContrastKeys, SimCLRKeys, SimCLRv2Keys, SupContrastKeys, TimmKeys, TorchvisionKeys
 from sweeps.fingerprint import canonical, describe, fingerprint, package_digest
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "fingerprints.json"
@@ -166,6 +168,9 @@ EXAMPLES: list[Component] = [
     *(NET, TUNED, Untrained(data=Digits(), encoder=SmallResNet(), seed=0)),
     MoCo(data=Digits(), encoder=SmallResNet(), views=CropViews(), head=MLPHead(), batch_size=64, epochs=10, seed=0, optimizer=SGD(0.06)),
     *(VAE(data=Digits(), encoder=ConvN(), batch_size=1000, epochs=10, seed=0, optimizer=Adam(0.001)), DeconvN()),
+    *(TorchvisionKeys(), TimmKeys(), MoCoKeys(), PyContrastKeys(), SimCLRKeys(), SimCLRv2Keys(), SupContrastKeys()),
+    OwnKeys(mean=(0.5,), std=(0.25,)),
+    Pretrained(address="weights/moco.pth", sha256="0" * 64, encoder=ResNet50("imagenet"), keys=MoCoKeys()),
     *(Accuracy(TUNED, on=Digits()), KNN(NET, on=Digits()), LinearProbe(NET, data=Digits(), on=Digits(part="test"))),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
