@@ -3,6 +3,7 @@
 from analysis.accuracy import KNN as KNN
 from analysis.accuracy import Accuracy as Accuracy
 from analysis.accuracy import LinearProbe as LinearProbe
+from analysis.accuracy import Segmentation as Segmentation
 from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import Progress as Progress

@@ -56,12 +56,14 @@ from contrast.data import Food101 as Food101
 from contrast.data import ImageFolder as ImageFolder
 from contrast.data import ImageNet as ImageNet
 from contrast.data import ImageNet20 as ImageNet20
+from contrast.data import MaskFolder as MaskFolder
 from contrast.data import MultiDigits as MultiDigits
 from contrast.data import OxfordPets as OxfordPets
 from contrast.data import RandomBits as RandomBits
 from contrast.data import StanfordCars as StanfordCars
 from contrast.data import STL10Unlabeled as STL10Unlabeled
 from contrast.data import TwoSizes as TwoSizes
+from contrast.data import VOC2012Segmentation as VOC2012Segmentation
 from contrast.decoders import DeconvN as DeconvN
 from contrast.encoders import ConvN as ConvN
 from contrast.encoders import ResNet18 as ResNet18
@@ -120,6 +122,8 @@ from contrast.penalties import LayerwiseInputGradient as LayerwiseInputGradient
 from contrast.pretrain import Pretrain as Pretrain
 from contrast.pretrain import Untrained as Untrained
 from contrast.pretrained import Pretrained as Pretrained
+from contrast.segment import Segment as Segment
+from contrast.segmentation import ScaleCrop as ScaleCrop
 from contrast.stage import Diverged as Diverged
 from contrast.stage import Stage as Stage
 from contrast.stage import Workspace as Workspace

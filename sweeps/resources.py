@@ -10,6 +10,7 @@ from contrast.component import UserError, require, require_types
 from contrast.finetune import Finetune
 from contrast.pretrain import Pretrain
 from contrast.pretraining import Pretraining
+from contrast.segment import Segment
 from contrast.stage import Stage
 from sweeps.calling import call
 
@@ -38,8 +39,8 @@ def cores_only(stage: Stage) -> Resources:
 
 
 def with_gpus(stage: Stage) -> Resources:
-    """A GPU for pretraining, a quarter of one for everything else."""
-    return Resources(1.0, 1.0) if isinstance(stage, Pretraining) else Resources(1.0, 0.25)
+    """A GPU for pretraining and segmentation, a quarter of one for everything else."""
+    return Resources(1.0, 1.0) if isinstance(stage, Pretraining | Segment) else Resources(1.0, 0.25)
 
 
 def declared(function: Callable[[Stage], Resources]) -> Callable[[Stage], Resources]:

@@ -13,14 +13,14 @@ from contrast.stage import Memory
 
 
 class Bench:
-    """Runs stages in folders of its own and hands on what they leave."""
+    """Runs stages in folders of its own and hands on what they leave; `data` is the folder of images, if they need one."""
 
-    def __init__(self, folder):
-        self.folder, self.done, self.memory = Path(folder), {}, Memory()
+    def __init__(self, folder, data=None):
+        self.folder, self.data, self.done, self.memory = Path(folder), data, {}, Memory()
 
     def workspace(self, folder, monitor=None):
         folder.mkdir(exist_ok=True)
-        return Workspace(folder, resolve=self.done.__getitem__, monitor=monitor, memory=self.memory)
+        return Workspace(folder, resolve=self.done.__getitem__, data=self.data, monitor=monitor, memory=self.memory)
 
     def begin(self, stage, epochs, folder, monitor=None):
         """Run some epochs and leave; what is drawn meanwhile from global generators is another's business."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from contrast.augmentations.draws import Draws
@@ -31,7 +31,7 @@ def random_flips(p: float, draws: Draws) -> Bool[np.ndarray, " n"]:
     return draws.uniform("horizontal_flip", 1)[:, 0] < p
 
 
-def horizontal_flip(boxes: Int[np.ndarray, "n 4"], flipped: Bool[np.ndarray, " n"]) -> Int[np.ndarray, "n 4"]:
+def horizontal_flip(boxes: Real[np.ndarray, "n 4"], flipped: Bool[np.ndarray, " n"]) -> Real[np.ndarray, "n 4"]:
     """Boxes (top, left, height, width) for `resized_crop` that give the mirrored crop where `flipped` is true."""
     top, left, height, width = boxes.T
     return np.stack([top, np.where(flipped, left + width, left), height, np.where(flipped, -width, width)], axis=1)

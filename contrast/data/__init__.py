@@ -16,10 +16,13 @@ from contrast.data.food101 import Food101 as Food101
 from contrast.data.image_folder import ImageFolder as ImageFolder
 from contrast.data.imagenet import ImageNet as ImageNet
 from contrast.data.imagenet20 import ImageNet20 as ImageNet20
+from contrast.data.mask_folder import MaskFolder as MaskFolder
 from contrast.data.mnist import MNIST as MNIST
 from contrast.data.multi_digits import MultiDigits as MultiDigits
 from contrast.data.oxford_pets import OxfordPets as OxfordPets
 from contrast.data.random_bits import RandomBits as RandomBits
+from contrast.data.segmented import Scenes as Scenes
+from contrast.data.segmented import SegmentedImages as SegmentedImages
 from contrast.data.select import select as select
 from contrast.data.stanford_cars import StanfordCars as StanfordCars
 from contrast.data.stl10 import STL10 as STL10
@@ -27,3 +30,4 @@ from contrast.data.stl10_unlabeled import STL10Unlabeled as STL10Unlabeled
 from contrast.data.sun397 import SUN397 as SUN397
 from contrast.data.svhn import SVHN as SVHN
 from contrast.data.two_sizes import TwoSizes as TwoSizes
+from contrast.data.voc2012_segmentation import VOC2012Segmentation as VOC2012Segmentation

@@ -21,6 +21,7 @@ from analysis.figures.data import data
 from analysis.figures.files import save
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
+from analysis.figures.masks import coloured, masks
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
 from analysis.figures.pareto import Axis, Placed, pareto
@@ -84,6 +85,13 @@ def surface_of(draws, m, p):
 
 def accuracy_of(draws, m, p):
     return {"accuracy": float(70 + 3 * m + p + draws.normal()), "loss": 1.0}, {}
+
+
+def masks_of(draws, m, p):
+    truth = np.random.default_rng(p).integers(0, 3, (4, 8, 8), dtype=np.uint8)
+    truth[:, :2] = 255
+    pixels = np.random.default_rng(p).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+    return {"miou": 50.0 + m}, {"pixels": pixels, "truth": truth, "predicted": draws.integers(0, 3, (4, 8, 8), dtype=np.uint8)}
 
 
 def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
@@ -156,6 +164,8 @@ PICTURES = {
     "landscape of one task, five methods": lambda: landscape(family(surface_of, methods=(*METHODS, "random", "e"), panels=1, seeds=1)),
     "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
     "inpca of one task": lambda: inpca([embedded(seeds=1)]),
+    "masks": lambda: masks(family(masks_of, methods=("",), panels=1)),
+    "masks of two tasks, eight methods": lambda: masks(family(masks_of, methods=[f"method number {i}" for i in range(8)], panels=2)),
     "table1": lambda: table1(family(accuracy_of)),
     "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),
     "parallel coordinates": lambda: parallel_coordinates(candidates(), "kNN accuracy (%)"),
@@ -322,6 +332,19 @@ def test_hatching_marks_what_is_known_only_to_lie_above():
 
         figure = landscape(family(make, methods=("a",), panels=1))
         assert any(any(set_.hatches) for set_ in figure.axes[0].findobj(QuadContourSet)) == hatched
+
+
+def test_masks_are_those_of_the_first_seed_in_the_colours_of_pascal_voc():
+    drawn = family(masks_of, panels=1)
+    shown = [[image.get_array() for image in axes.get_images()] for axes in masks(drawn).axes]
+    assert all(len(images) == 1 for images in shown)
+    expected = [drawn[0].arrays["pixels"][1].transpose(1, 2, 0), coloured(drawn[0].arrays["truth"][1])]
+    expected += [coloured(drawn[3 * m].arrays["predicted"][1]) for m in range(3)]
+    for found, wanted in zip(shown[5:10], expected, strict=True):
+        assert np.array_equal(found[0], wanted)
+    classes = np.array([[0, 1, 2, 3, 15, 20, 255]], dtype=np.uint8)
+    colours = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (192, 128, 128), (0, 64, 128), (224, 224, 192)]
+    assert coloured(classes)[0].tolist() == [list(colour) for colour in colours]
 
 
 def test_table_1_shows_means_and_intervals_tasks_first():

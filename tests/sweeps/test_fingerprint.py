@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import analysis
 import contrast
-from analysis import FGSM, KNN, PGD, Accuracy, Alignment, InPCA, Landscape, LinearProbe, Progress, Uniformity
+from analysis import FGSM, KNN, PGD, Accuracy, Alignment, InPCA, Landscape, LinearProbe, Progress, Segmentation, Uniformity
 from contrast import (
     BSS,
     CIFAR10,
@@ -73,6 +73,8 @@ from contrast import (
     Pretrain,
     ResNet18,
     RMSProp,
+    ScaleCrop,
+    Segment,
     SemiHardTriplet,
     SimCLRViews,
     SlicedWasserstein,
@@ -119,12 +121,14 @@ from contrast.data import (
     ImageFolder,
     ImageNet,
     ImageNet20,
+    MaskFolder,
     MultiDigits,
     OxfordPets,
     RandomBits,
     StanfordCars,
     STL10Unlabeled,
     TwoSizes,
+    VOC2012Segmentation,
 )
 from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
 from contrast.heads import BatchNormHead, SupConHead
@@ -147,6 +151,7 @@ NET = Pretrain(
     optimizer=SGD(lr=0.05),
 )
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
+SEGMENT = Segment(NET, data=VOC2012Segmentation(), seed=10)
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
     *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
@@ -174,6 +179,7 @@ EXAMPLES: list[Component] = [
     *(Accuracy(TUNED, on=Digits()), KNN(NET, on=Digits()), LinearProbe(NET, data=Digits(), on=Digits(part="test"))),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
+    *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
 
