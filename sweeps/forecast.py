@@ -44,10 +44,8 @@ GUESSES = {
 GUESS = 5.0
 SIZES = {
     **{"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Pretrained": 94_000_000},
-    "Finetune": 2_000_000,
+    **{"Finetune": 2_000_000, "Segment": 160_000_000, "Segmentation": 5_000_000},
 }
-SIZES = {"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Finetune": 2_000_000}
-SIZES |= {"Segment": 160_000_000, "Segmentation": 5_000_000}
 SIZE = 200_000
 STARTUP = 10  # results that the default sampler draws at random before it learns
 
@@ -122,8 +120,7 @@ def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()
     for identity in graph.jobs:
         if identity in graph.reused or identity in graph.computed:
             by_class[type(graph.jobs[identity].stage).__name__].append(graph.jobs[identity])
-    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune")
-    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Finetune", "Segment")
+    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune", "Segment")
     order = sorted(by_class, key=lambda name: (name not in first, name != "Pretrain", name))
     rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
     disk = _disk(rows, store)
