@@ -3,7 +3,11 @@
 from analysis.accuracy import KNN as KNN
 from analysis.accuracy import Accuracy as Accuracy
 from analysis.accuracy import LinearProbe as LinearProbe
+from analysis.accuracy import MeanAveragePrecision as MeanAveragePrecision
+from analysis.accuracy import MeanPerClass as MeanPerClass
 from analysis.accuracy import Segmentation as Segmentation
+from analysis.accuracy import TopK as TopK
+from analysis.accuracy import customary as customary
 from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import Progress as Progress

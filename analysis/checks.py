@@ -35,6 +35,14 @@ def require_radii(measure: Measure, field: str = "eps") -> None:
     require(increasing, measure, field, "must increase, each radius once", "Sort the radii.")
 
 
+def require_one_class(measure: Measure, *fields: str) -> None:
+    """Raise `UserError` when the data in one of `fields` has images that show several classes."""
+    for field in fields:
+        data: Dataset | None = getattr(measure, field)
+        single = data is None or not data.multi_label
+        require(single, measure, field, "must show one class an image", "Use MeanAveragePrecision for images of several classes.")
+
+
 def require_classes(measure: Measure, outputs: int, on: Dataset) -> None:
     """Raise `UserError` unless the network that `measure` is of has as many outputs as `on` has classes."""
     rule = f"must end in a classifier of the data's {on.num_classes} classes, and its network has {outputs} outputs"

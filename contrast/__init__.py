@@ -44,6 +44,7 @@ from contrast.data import MNIST as MNIST
 from contrast.data import STL10 as STL10
 from contrast.data import SUN397 as SUN397
 from contrast.data import SVHN as SVHN
+from contrast.data import VOC2007 as VOC2007
 from contrast.data import Birdsnap as Birdsnap
 from contrast.data import Caltech101 as Caltech101
 from contrast.data import Dataset as Dataset

@@ -75,6 +75,8 @@ class Finetune(Stage):
         least = self.schedule.fewest_epochs
         require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
+        single = not self.data.multi_label
+        require(single, self, "data", "must show one class an image", "Use a data set whose images show one class each.")
         classifies = self.head is None or self.head.classifies
         require(classifies, self, "head", "gives no logits of the classes", "Use Classifier() or MLPClassifier().")
         fewest = 1 if self.frozen else 2

@@ -18,7 +18,7 @@ from contrast.batches.batches import Batches
 from contrast.batches.class_pairs import ClassPairs
 from contrast.chunks import Split
 from contrast.compiling import compile_
-from contrast.component import require
+from contrast.component import UserError, require
 from contrast.data.dataset import Dataset
 from contrast.distributed import Processes
 from contrast.encoders.encoder import Encoder
@@ -91,6 +91,7 @@ class Pretrain(Stage):
         require(mixes, self, "mix", f"does not fit {type(self.loss).__name__}", "Mixed images have shares of classes: use CrossEntropy().")
         _require_layers(self)
         _require_chunks(self)
+        _require_no_labels(self)
         if not self.compiled:
             object.__setattr__(self, "compiled", None)
         if self.batches is not None:
@@ -180,6 +181,20 @@ def _require_chunks(stage: Pretrain) -> None:
         require(isinstance(stage.penalty, GradientPenalty), stage, "chunk", rule, "Use a GradientPenalty, or set chunk=None.")
     if len(Split(stage.batch_size, stage.chunk, Processes()).chunks) == 1:
         object.__setattr__(stage, "chunk", None)
+
+
+def _require_no_labels(owner: Pretrain) -> None:
+    """Raise `UserError` where images that show several classes would be told apart by one."""
+    if not owner.data.multi_label:
+        return
+    inner = owner.loss.loss if isinstance(owner.loss, Layerwise) else owner.loss
+    try:
+        inner(torch.linspace(-1, 1, 8 * owner.views.count).view(2, owner.views.count, 4), None)
+        free = owner.batches is None or not isinstance(owner.batches, ClassPairs)
+    except UserError:  # told by a loss that was called without labels
+        free = False
+    rule = "must show one class an image for a loss or batches that read it"
+    require(free, owner, "data", rule, "Use NTXent(0.1), for example, which reads no labels.")
 
 
 @dataclass(frozen=True, kw_only=True)

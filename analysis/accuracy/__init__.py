@@ -1,6 +1,10 @@
 """What a representation or a classifier gets right."""
 
 from analysis.accuracy.accuracy import Accuracy as Accuracy
+from analysis.accuracy.customary import customary as customary
 from analysis.accuracy.knn import KNN as KNN
 from analysis.accuracy.linear_probe import LinearProbe as LinearProbe
+from analysis.accuracy.mean_average_precision import MeanAveragePrecision as MeanAveragePrecision
+from analysis.accuracy.mean_per_class import MeanPerClass as MeanPerClass
 from analysis.accuracy.segmentation import Segmentation as Segmentation
+from analysis.accuracy.top_k import TopK as TopK

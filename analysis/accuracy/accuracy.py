@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch.nn.functional import cross_entropy
 
-from analysis.checks import require_classes, require_one_stage
+from analysis.accuracy.logits import labels, logits
+from analysis.checks import require_one_class, require_one_stage
 from analysis.measure import Drawn, Measure
 from contrast.data.dataset import Dataset
 from contrast.model import Model
@@ -27,16 +26,13 @@ class Accuracy(Measure):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_stage(self)
+        require_one_class(self, "on")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy` and `loss`; raises `UserError` when the network's outputs are not one a class."""
-        features = workspace.features(model, self.on)  # shared with the other measures of the stage
-        with torch.no_grad():
-            logits = model.net.top(features.to(workspace.device)).cpu().double()
-        require_classes(self, logits.shape[1], self.on)
-        labels = torch.from_numpy(np.array(workspace.images(self.on).labels))
-        correct = int((logits.argmax(dim=1) == labels).sum())
-        return {"accuracy": 100 * correct / len(labels), "loss": cross_entropy(logits, labels).item()}
+        outputs, classes = logits(self, model, self.on, workspace), labels(self.on, workspace)
+        correct = int((outputs.argmax(dim=1) == classes).sum())
+        return {"accuracy": 100 * correct / len(classes), "loss": cross_entropy(outputs, classes).item()}
 
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from analysis.checks import require_above, require_one_stage
+from analysis.checks import require_above, require_one_class, require_one_stage
 from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -31,6 +31,7 @@ class KNN(Measure):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_stage(self)
+        require_one_class(self, "on", "bank")
         require(self.k >= 1, self, "k", "must be at least 1", "Use 20, or 200 for large data.")
         require_above(self, "temperature")
         bank = self.bank or self.on

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from analysis.checks import require_one_stage
+from analysis.checks import require_one_class, require_one_stage
 from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -39,6 +39,7 @@ class LinearProbe(Measure):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_stage(self)
+        require_one_class(self, "data", "on")
         good = len(self.l2) > 0 and all(isfinite(strength) and strength > 0 for strength in self.l2)
         require(good, self, "l2", "must be numbers above 0", "Name one or more strengths, such as 1e-4.")
         same = self.data.num_classes == self.on.num_classes and (self.data.name != self.on.name or self.data.classes == self.on.classes)

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
-from analysis.checks import require_classes, require_one_stage
+from analysis.checks import require_classes, require_one_class, require_one_stage
 from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
 from analysis.measure import Drawn, Measure
 from contrast.component import require
@@ -46,6 +46,7 @@ class Progress(Measure):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_stage(self)
+        require_one_class(self, "on")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`t`, `bhattacharyya`, `length_ratio` and `clipped_share`."""

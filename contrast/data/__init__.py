@@ -30,4 +30,5 @@ from contrast.data.stl10_unlabeled import STL10Unlabeled as STL10Unlabeled
 from contrast.data.sun397 import SUN397 as SUN397
 from contrast.data.svhn import SVHN as SVHN
 from contrast.data.two_sizes import TwoSizes as TwoSizes
+from contrast.data.voc2007 import VOC2007 as VOC2007
 from contrast.data.voc2012_segmentation import VOC2012Segmentation as VOC2012Segmentation

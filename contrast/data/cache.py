@@ -26,7 +26,7 @@ from contrast.data.source import Found, Split
 
 _FORMAT = 1
 _BUILDING = ".building-"
-_PIXELS, _LABELS, _ABOUT = "pixels.npy", "labels.npy", "about.json"
+_PIXELS, _LABELS, _TARGETS, _ABOUT = "pixels.npy", "labels.npy", "targets.npy", "about.json"
 _ROWS = 1024  # written at once
 _ABANDONED = 3600.0  # seconds after which a build counts as abandoned
 
@@ -34,11 +34,13 @@ _ABANDONED = 3600.0  # seconds after which a build counts as abandoned
 class Decoded(NamedTuple):
     """All images of one split: `pixels` uint8 [N, C, H, W], read-only memory map, and class ids `labels` int64 [N], ascending.
 
-    Within a class images lie in order of rank, so the first image of a class has rank 0.
+    Within a class images lie in order of rank, so the first image of a class has rank 0. `targets` uint8 [N, classes] of images that
+    show several classes; see `Images`.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
+    targets: np.ndarray | None = None
 
 
 def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> Decoded:
@@ -53,7 +55,7 @@ def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> D
         _refuse_strange_labels(dataset, split, found, labels)
         content = pixels if found.content is None else found.content()
         try:
-            _build(dataset, split, pixels, labels, content, folder)
+            _build(dataset, split, pixels, labels, found.targets, content, folder)
         except OSError as error:
             cure = "Set CONTRAST_CACHE to a folder with space."
             raise UserError(f"CONTRAST_CACHE = {str(cache)!r}: cannot be written ({error.strerror or error}). {cure}") from error
@@ -100,15 +102,17 @@ def _sealed(about: _About) -> str:
 def _open(folder: Path) -> Decoded | None:
     """The entry, or None when it is absent or not as it was written."""
     try:
-        for name, checksum in _about(folder).files.items():
+        about = _about(folder)
+        for name, checksum in about.files.items():
             path, now = folder / name, (folder / name).stat()
             if _checksum(path, now.st_ino, now.st_size, now.st_mtime_ns) != checksum:
                 return None
         pixels = np.load(folder / _PIXELS, mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / _LABELS, allow_pickle=False)
+        targets = np.load(folder / _TARGETS, allow_pickle=False) if _TARGETS in about.files else None
     except (OSError, ValueError, EOFError):
         return None
-    return Decoded(pixels, labels) if len(pixels) == len(labels) else None
+    return Decoded(pixels, labels, targets) if len(pixels) == len(labels) else None
 
 
 @once
@@ -127,8 +131,16 @@ def _refuse_strange_labels(dataset: Dataset, split: Split, found: Found, labels:
         raise UserError(f"{where}: {rule}. Mend the label, or state the right number of classes.")
 
 
-def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarray, content: np.ndarray, folder: Path) -> None:
-    words = hashes(content)
+def _build(
+    dataset: Dataset,
+    split: Split,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray | None,
+    content: np.ndarray,
+    folder: Path,
+) -> None:
+    words = hashes(content, targets)
     digests = class_digests(labels, words)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if unpinned := check_pinned(dataset.name, split, digests):
@@ -138,9 +150,10 @@ def _build(dataset: Dataset, split: Split, pixels: np.ndarray, labels: np.ndarra
     building = folder.with_name(f"{_BUILDING}{uuid.uuid4().hex}")
     building.mkdir()
     try:
-        _write(building / _PIXELS, pixels, order)
-        _write(building / _LABELS, labels, order)
-        files = {name: _checksum(building / name) for name in (_PIXELS, _LABELS)}
+        arrays = {_PIXELS: pixels, _LABELS: labels, **({} if targets is None else {_TARGETS: targets})}
+        for name, array in arrays.items():
+            _write(building / name, array, order)
+        files = {name: _checksum(building / name) for name in arrays}
         about = _About({str(c): digest for c, digest in digests.items()}, files)
         (building / _ABOUT).write_text(_sealed(about), encoding="utf-8")
         _publish(building, folder)

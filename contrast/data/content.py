@@ -10,9 +10,13 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 
-def hashes(pixels: UInt8[np.ndarray, "n c h w"]) -> np.ndarray:
-    """The sha256 of each image's bytes (channel, row, column), as big-endian uint64 [n, 4]: row order is byte order."""
-    joined = b"".join(hashlib.sha256(image.tobytes()).digest() for image in pixels)
+def hashes(pixels: UInt8[np.ndarray, "n c h w"], targets: UInt8[np.ndarray, "n k"] | None = None) -> np.ndarray:
+    """The sha256 of each image's bytes (channel, row, column), as big-endian uint64 [n, 4]: row order is byte order.
+
+    Of images that show several classes, those of their `targets` follow.
+    """
+    beside = (b"" for _ in pixels) if targets is None else (row.tobytes() for row in targets)
+    joined = b"".join(hashlib.sha256(image.tobytes() + its).digest() for image, its in zip(pixels, beside, strict=True))
     return np.frombuffer(joined, dtype=">u8").reshape(-1, 4)
 
 

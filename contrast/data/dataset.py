@@ -20,18 +20,22 @@ Part = Literal["whole", "fit", "held_out", "test"]
 Metric = Literal["top-1", "mean per class", "11-point mAP"]
 Kind = TypeVar("Kind", bound="Dataset")  # not typing.Self, which beartype checks in whole classes only
 RANKS_PER_CLASS = 1 << 24
+IGNORED = 255  # of a target: whether the image shows the class is left open, and neither trained on nor scored
 
 
 class Images(NamedTuple):
     """Decoded images in id order. `pixels` uint8 [N, C, H, W], `labels` int64 [N] in 0..classes-1, `ids` int64 [N].
 
     `redrawn` gives the pixels of some rows in an epoch of training, from 1, of data that are made anew in each; None of all others.
+    `targets` uint8 [N, classes], of images that show several classes: 1 for each class shown, 0 for others, `IGNORED` where that is
+    left open; then `labels` are the first class shown, by which parts are stratified, and no targets to train on. None of all others.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
     redrawn: Callable[[np.ndarray, int], np.ndarray] | None = None
+    targets: np.ndarray | None = None
 
     def seen(self, rows: np.ndarray, epoch: int) -> np.ndarray:
         """The pixels of `rows` as training sees them in `epoch`."""
@@ -48,10 +52,12 @@ class Dataset(Component, ABC):
     *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split. `fraction`, above 0
     and at most 1: that share of each class of *whole* and *fit* (the first by rank, rounded, at least one image), so that
     smaller fractions lie within larger ones; what is scored, *held_out* and *test*, stays whole (PROTOCOL 4.2).
-    `metric` is the one that the literature reports of the data set.
+    `metric` is the one that the literature reports of the data set. `multi_label`: whether an image may show several classes, which
+    are its `Images.targets`; such data have no selection of classes.
     """
 
     metric: ClassVar[Metric] = "top-1"
+    multi_label: ClassVar[bool] = False
 
     classes: tuple[int, ...] | None = None
     per_class: int | None = None
@@ -89,6 +95,8 @@ class Dataset(Component, ABC):
         require(known, self, "classes", f"{self.name} has class ids 0 to {self.class_count - 1}", "Name ids in that range.")
         require(len(set(ids)) == len(ids), self, "classes", "must name each class once", "Drop the repeated id.")
         require(self.classes is None or len(ids) > 0, self, "classes", "must not be empty", "Use None for all classes.")
+        several = not self.multi_label or self.classes is None
+        require(several, self, "classes", "must be None, since an image shows several classes", "Keep all of them.")
         require(self.per_class is None or self.per_class >= 1, self, "per_class", "must be at least 1", "Use None for all.")
         share = self.fraction is None or 0 < self.fraction <= 1
         require(share, self, "fraction", "must be above 0 and at most 1", "Use 0.1 for 10 %, None for all.")

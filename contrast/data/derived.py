@@ -22,6 +22,7 @@ def require_whole(owner: Component, field: str, base: Dataset) -> None:
     """Raise `UserError` unless `base`, a field of `owner`, is all of its training split, the part being chosen outside, and lasts."""
     whole = base.part == "whole" and base.fraction is None
     require(whole, owner, field, "must be whole", "Choose part and fraction of the data set that is made of it.")
+    require(not base.multi_label, owner, field, "must show one class an image", "Use CIFAR10().")
     require(
         base.lasts, owner, field, "must be the same in every epoch", "Leave out what has it drawn again: what is made of it is made once."
     )

@@ -32,13 +32,17 @@ def find_listed(images: str, official: str, pairs: Callable[[Path, Split], Pairs
     return found_listed(pairs(root / official, split), side)
 
 
-def found_listed(pairs: Pairs, side: int) -> Found:
-    """The photographs of `pairs`, scaled to `side` when they are read; raises `UserError` for one that is not there."""
+def found_listed(pairs: Pairs, side: int, targets: np.ndarray | None = None) -> Found:
+    """The photographs of `pairs`, scaled to `side` when they are read; raises `UserError` for one that is not there.
+
+    `targets` uint8 [N, classes] of photographs that show several classes; see `Images`.
+    """
     files, labels = tuple(file for file, _ in pairs), np.array([label for _, label in pairs], dtype=np.int64)
     if absent := [file for file in files if not file.is_file()]:
         rule = f"is named in the data set's lists and is not there ({len(absent)} of {len(files)} are not)"
         raise UserError(f"{absent[0]}: {rule}. {_AGAIN}")
-    return Found(files, partial(read_listed, files, labels, side), state=hashlib.sha256(labels.tobytes()).hexdigest())
+    state = hashlib.sha256(labels.tobytes() + (b"" if targets is None else targets.tobytes())).hexdigest()
+    return Found(files, partial(read_listed, files, labels, side), state=state, targets=targets)
 
 
 def read_listed(files: Sequence[Path], labels: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -35,13 +35,16 @@ def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> 
     decoded = open_decoded(dataset, split, looking(dataset, root, split), cache)
     starts = _starts(dataset, split, decoded)
     places, labels, ids = [], [], []
-    for label, (class_id, (start, count)) in enumerate(starts.items()):
+    for place, (class_id, (start, count)) in enumerate(starts.items()):
         ranks = _ranks(dataset, class_id, count)
         places.append(start + ranks)
-        labels.append(np.full(len(ranks), label, dtype=np.int64))
+        labels.append(np.full(len(ranks), class_id if dataset.multi_label else place, dtype=np.int64))
         ids.append(class_id * RANKS_PER_CLASS + ranks + (TEST_IDS if split == "test" else 0))
-    images = Images(rows_of(decoded.pixels, np.concatenate(places)), np.concatenate(labels), np.concatenate(ids))
-    for array in (images.pixels, images.labels, images.ids):
+    rows = np.concatenate(places)
+    require(len(rows) > 0, dataset, "per_class", f"leaves no image for the part {dataset.part!r}", f"Use at least {_EVERY} images a class.")
+    targets = None if decoded.targets is None else decoded.targets[rows]
+    images = Images(rows_of(decoded.pixels, rows), np.concatenate(labels), np.concatenate(ids), targets=targets)
+    for array in (images.pixels, images.labels, images.ids, *(() if targets is None else (targets,))):
         array.flags.writeable = False
     return images
 
@@ -50,6 +53,8 @@ def _starts(dataset: Dataset, split: Split, decoded: Decoded) -> dict[int, tuple
     """For each wanted class, in the listed order, its first place and its number of images in the decoded arrays."""
     held, first, counts = np.unique(decoded.labels, return_index=True, return_counts=True)
     present = {int(c): (int(start), int(count)) for c, start, count in zip(held, first, counts, strict=True)}
+    if dataset.multi_label:  # the first class of an image is what it is stratified by, and need not have images of its own
+        return present
     wanted = dataset.classes if dataset.classes is not None else range(dataset.class_count)
     missing = [c for c in wanted if c not in present]
     require(
@@ -69,7 +74,7 @@ def _ranks(dataset: Dataset, class_id: int, count: int) -> np.ndarray:
     if dataset.fraction is not None and dataset.part in ("whole", "fit"):
         kept = kept[: max(1, round(dataset.fraction * len(kept)))]
     rule = f"class {class_id} has {len(ranks)} images, too few for the part {dataset.part!r}, which holds out every tenth"
-    require(len(kept) > 0, dataset, "per_class", rule, f"Use at least {_EVERY} images a class.")
+    require(len(kept) > 0 or dataset.multi_label, dataset, "per_class", rule, f"Use at least {_EVERY} images a class.")
     return kept
 
 

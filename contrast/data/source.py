@@ -28,13 +28,14 @@ class Found:
 
     `content`: the images [N, ...] whose hashes rank the samples, where these are not the pixels themselves: of images made
     from others, those others, so that a sample keeps its id. `state`: what else than the files' sizes and times says whether
-    the images are still the same.
+    the images are still the same. `targets` uint8 [N, classes] of images that show several classes; see `Images`.
     """
 
     files: tuple[Path, ...]
     read: Callable[[], tuple[np.ndarray, np.ndarray]]
     content: Callable[[], np.ndarray] | None = None
     state: str = ""
+    targets: np.ndarray | None = None
 
 
 def find(dataset: Dataset, root: Path | None, split: Split) -> Found:

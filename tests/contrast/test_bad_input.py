@@ -16,6 +16,7 @@ from contrast import (
     SGD,
     SUN397,
     VAE,
+    VOC2007,
     BatchHardTriplet,
     BatchNormHead,
     Birdsnap,
@@ -86,6 +87,7 @@ PHOTOGRAPHS = [
     OxfordPets(),
     StanfordCars(),
     SUN397(),
+    VOC2007(),
 ]
 ONE_CLASS, BITS = Digits(classes=(3,), per_class=10), RandomBits(bits=3, of=Digits(per_class=3))
 

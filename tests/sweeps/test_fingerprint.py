@@ -21,7 +21,22 @@ from hypothesis import strategies as st
 
 import analysis
 import contrast
-from analysis import FGSM, KNN, PGD, Accuracy, Alignment, InPCA, Landscape, LinearProbe, Progress, Segmentation, Uniformity
+from analysis import (
+    FGSM,
+    KNN,
+    PGD,
+    Accuracy,
+    Alignment,
+    InPCA,
+    Landscape,
+    LinearProbe,
+    MeanAveragePrecision,
+    MeanPerClass,
+    Progress,
+    Segmentation,
+    TopK,
+    Uniformity,
+)
 from contrast import (
     BSS,
     CIFAR10,
@@ -113,6 +128,7 @@ from contrast.data import (
     STL10,
     SUN397,
     SVHN,
+    VOC2007,
     Birdsnap,
     Caltech101,
     DigitsOnImages,
@@ -159,6 +175,7 @@ EXAMPLES: list[Component] = [
     *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
     *(MultiDigits(), TwoSizes(), DigitsOnImages(pool=4), RandomBits(bits=5), BitsBeside(CropViews(), 5)),
     *(Birdsnap(), Caltech101(), DTD(), FGVCAircraft(), Flowers102(), Food101(), ImageNet20(), OxfordPets(), StanfordCars(), SUN397()),
+    VOC2007(),
     *(CropFlip(), CropViews(), Plain(), SimCLRViews(), Augment((Grayscale(),)), AutoAugment(), ColorJitter(), Cutout(), GaussianBlur()),
     *(MixUp(), CutMix()),
     *(Grayscale(), HorizontalFlip(), RandAugment(), RandomCrop(), RandomResizedCrop(), RandomRotation(), Resize(272), SparseWarp()),
@@ -179,6 +196,7 @@ EXAMPLES: list[Component] = [
     OwnKeys(mean=(0.5,), std=(0.25,)),
     Pretrained(address="weights/moco.pth", sha256="0" * 64, encoder=ResNet50("imagenet"), keys=MoCoKeys()),
     *(Accuracy(TUNED, on=Digits()), KNN(NET, on=Digits()), LinearProbe(NET, data=Digits(), on=Digits(part="test"))),
+    *(MeanPerClass(TUNED, on=Digits()), TopK(TUNED, on=Digits()), MeanAveragePrecision(TUNED, on=VOC2007())),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
