@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PGD(Measure):
-    """Share of samples, 0 to 100, that no iterate of any radius up to eps misclassifies; pixel space, clipped to [0, 1].
+    """Share of samples, 0 to 100, that no iterate of any radius up to eps misclassifies.
 
-    `eps` increases; the last radius is that of the main result. `norm` "linf" counts eps in 1/255, "l2" in the length of
-    the whole image. `steps` steps of `step_size` * eps / steps from a random start that depends on `seed` and the sample
-    alone. `samples`: a stratified subset, None is all. Results: `accuracy` at the last radius; `clean`, equal to the
-    accuracy without attack; `eps_<k>` at k/255 ("linf") or k ("l2"); `area`, the mean of the curve over the range of
-    radii. Arrays: `eps` and `accuracy`.
+    The space is that of the pixels of `on`, in [0, 1] before normalisation, where examples are clipped, and the resolution is the
+    one in which `on` gives its images. `eps` increases; the last radius is that of the main result. `norm` "linf" names eps in
+    1/255, the change of any one number; "l2" in the length over all C * H * W of them, so that a radius is less a pixel the larger
+    the image: at 256 pixels a side 4 changes them as 0.5 does at 32. PROTOCOL 7.7 has (0.5, 1.5, 2.5) in "l2" and
+    (2/255, 4/255, 8/255) in "linf", with 20 steps. `steps` steps of `step_size` * eps / steps from a random start that depends on
+    `seed` and the sample alone. `samples`: a stratified subset, None is all. Results: `accuracy` at the last radius; `clean`, equal
+    to the accuracy without attack; `eps_<k>` at k/255 ("linf") or k ("l2"); `area`, the mean of the curve over the range of radii.
+    Arrays: `eps` and `accuracy`.
     """
 
     on: Dataset

@@ -17,6 +17,7 @@ from contrast import (
     SGD,
     AdversarialTraining,
     ContrastiveInputGradient,
+    CoreTuning,
     Cosine,
     CropFlip,
     Digits,
@@ -36,7 +37,7 @@ START = Untrained(data=TASK, encoder=SmallResNet(2), seed=1)
 TUNED = Finetune(START, data=TASK, seed=3, epochs=2, frozen=False, batch_size=25, optimizer=SGD(0.05))
 ONE_STEP = replace(TUNED, epochs=1, batch_size=60, schedule=Cosine(rate=1.0), optimizer=SGD(0.5, momentum=0.0, weight_decay=0.0))
 ATTACK = AdversarialTraining(0.1, steps=3)
-CON = SCL(contrastor=MLPHead(2, out=4))
+CON, CORE = SCL(contrastor=MLPHead(2, out=4)), CoreTuning(contrastor=MLPHead(2, out=4))
 REGIMES = {
     "AT-CE": {"attack": ATTACK},
     "AT-CE, clean too": {"attack": replace(ATTACK, clean=True)},
@@ -45,6 +46,8 @@ REGIMES = {
     "AT-CE, penalty": {"attack": ATTACK, "penalty": InputGradient(0.1)},
     "AT-CE-Con": {"attack": ATTACK, "method": CON},
     "AT-CE-Con, clean too": {"attack": replace(ATTACK, clean=True), "method": CON},
+    "AT-Core": {"attack": ATTACK, "method": CORE},
+    "AT-Core, clean too, bf16": {"attack": replace(ATTACK, clean=True), "method": CORE, "precision": "bf16"},
     "differences": {"penalty": InputDifference(0.1)},
     "differences, bf16": {"penalty": InputDifference(0.1, frozen_norms=True), "precision": "bf16"},
     "penalty, frozen encoder": {"penalty": InputGradient(1.0), "frozen": True},
