@@ -2,9 +2,17 @@
 
 from collections.abc import Callable
 
+from sweeps.catalog.fine_tuning import fine_tuning
+from sweeps.catalog.label_fractions import label_fractions
 from sweeps.catalog.pretraining import pretraining
 from sweeps.catalog.quickstart import quickstart
 from sweeps.catalog.to_contrast import to_contrast
 from sweeps.sweep import Sweep
 
-CATALOG: dict[str, Callable[[str], Sweep]] = {"quickstart": quickstart, "to_contrast": to_contrast, "pretraining": pretraining}
+CATALOG: dict[str, Callable[[str], Sweep]] = {
+    "quickstart": quickstart,
+    "to_contrast": to_contrast,
+    "pretraining": pretraining,
+    "fine_tuning": fine_tuning,
+    "label_fractions": label_fractions,
+}

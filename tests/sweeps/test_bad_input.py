@@ -164,7 +164,11 @@ MISTAKES = [
     Mistake(
         "unknown sweep",
         ("run", "quickest"),
-        ("sweep = 'quickest'", "there is no such sweep", "Choose one of quickstart, to_contrast, pretraining"),
+        (
+            "sweep = 'quickest'",
+            "there is no such sweep",
+            "Choose one of quickstart, to_contrast, pretraining, fine_tuning",
+        ),
     ),
     Mistake(
         "unknown preset", ("run", "quickstart", "--preset", "huge"), ("--preset = 'huge'", "no such preset", "Choose one of smoke, mini")

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from search_spaces.fine_tuning import METHODS as TUNING_METHODS
 from search_spaces.pretraining import LOSSES, METHODS
 from sweeps.catalog.pretraining import pretraining
 from tests import driver
@@ -49,6 +50,21 @@ def test_the_smoke_pretrainings_are_compared_with_the_encoder_as_it_was_initiali
     for metric in ("knn", "linear"):
         for method in METHODS[:-1]:
             assert re.search(rf"{metric} +{method} +\S+ \(1\) +\S+ \(1\)", ended.out), (metric, method)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("fine_tuning", {"Pretrain": 2, "Finetune": len(TUNING_METHODS), "Accuracy": len(TUNING_METHODS)}),
+        ("label_fractions", {"Pretrain": 1, "Untrained": 1, "Finetune": 6, "Accuracy": 6}),
+    ],
+)
+def test_the_smoke_fine_tunings_share_encoders_and_are_compared_by_seed(fresh_root, name, stages):
+    root = fresh_root(name)
+    ended = command("run", name, "--preset", "smoke", "--seeds", "0", "--engine", "inline", "--root", root)
+    assert ended.code == 0, ended.err
+    assert Counter(record.stage for record in driver.records(root).values()) == stages
+    assert re.search(r"Differences to (ce|supervised), paired by seed", ended.out)
 
 
 def test_methods_of_the_table_differ_in_nothing_but_the_method():
