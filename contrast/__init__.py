@@ -41,15 +41,18 @@ from contrast.data import CIFAR10 as CIFAR10
 from contrast.data import CIFAR100 as CIFAR100
 from contrast.data import DTD as DTD
 from contrast.data import MNIST as MNIST
+from contrast.data import PACS as PACS
 from contrast.data import STL10 as STL10
 from contrast.data import SUN397 as SUN397
 from contrast.data import SVHN as SVHN
+from contrast.data import VLCS as VLCS
 from contrast.data import VOC2007 as VOC2007
 from contrast.data import Birdsnap as Birdsnap
 from contrast.data import Caltech101 as Caltech101
 from contrast.data import Dataset as Dataset
 from contrast.data import Digits as Digits
 from contrast.data import DigitsOnImages as DigitsOnImages
+from contrast.data import DomainFolder as DomainFolder
 from contrast.data import FashionMNIST as FashionMNIST
 from contrast.data import FGVCAircraft as FGVCAircraft
 from contrast.data import Flowers102 as Flowers102
@@ -65,6 +68,7 @@ from contrast.data import StanfordCars as StanfordCars
 from contrast.data import STL10Unlabeled as STL10Unlabeled
 from contrast.data import TwoSizes as TwoSizes
 from contrast.data import VOC2012Segmentation as VOC2012Segmentation
+from contrast.data import leave_one_out as leave_one_out
 from contrast.decoders import DeconvN as DeconvN
 from contrast.encoders import ConvN as ConvN
 from contrast.encoders import ResNet18 as ResNet18

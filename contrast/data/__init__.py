@@ -8,6 +8,8 @@ from contrast.data.dataset import Dataset as Dataset
 from contrast.data.dataset import Images as Images
 from contrast.data.digits import Digits as Digits
 from contrast.data.digits_on_images import DigitsOnImages as DigitsOnImages
+from contrast.data.domain_folder import DomainFolder as DomainFolder
+from contrast.data.domains import leave_one_out as leave_one_out
 from contrast.data.dtd import DTD as DTD
 from contrast.data.fashion_mnist import FashionMNIST as FashionMNIST
 from contrast.data.fgvc_aircraft import FGVCAircraft as FGVCAircraft
@@ -20,6 +22,7 @@ from contrast.data.mask_folder import MaskFolder as MaskFolder
 from contrast.data.mnist import MNIST as MNIST
 from contrast.data.multi_digits import MultiDigits as MultiDigits
 from contrast.data.oxford_pets import OxfordPets as OxfordPets
+from contrast.data.pacs import PACS as PACS
 from contrast.data.random_bits import RandomBits as RandomBits
 from contrast.data.segmented import Scenes as Scenes
 from contrast.data.segmented import SegmentedImages as SegmentedImages
@@ -30,5 +33,6 @@ from contrast.data.stl10_unlabeled import STL10Unlabeled as STL10Unlabeled
 from contrast.data.sun397 import SUN397 as SUN397
 from contrast.data.svhn import SVHN as SVHN
 from contrast.data.two_sizes import TwoSizes as TwoSizes
+from contrast.data.vlcs import VLCS as VLCS
 from contrast.data.voc2007 import VOC2007 as VOC2007
 from contrast.data.voc2012_segmentation import VOC2012Segmentation as VOC2012Segmentation

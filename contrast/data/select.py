@@ -14,7 +14,7 @@ from contrast.data.rows import rows_of
 from contrast.data.source import Found, Split, find
 
 TEST_IDS = 1 << 48  # added to the ids of test images: no image of train has the id of one of test
-_EVERY = 10  # one image in so many is held out
+EVERY = 10  # one image in so many is held out
 
 Find = Callable[[Dataset, Path | None, Split], Found]
 
@@ -41,7 +41,7 @@ def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> 
         labels.append(np.full(len(ranks), class_id if dataset.multi_label else place, dtype=np.int64))
         ids.append(class_id * RANKS_PER_CLASS + ranks + (TEST_IDS if split == "test" else 0))
     rows = np.concatenate(places)
-    require(len(rows) > 0, dataset, "per_class", f"leaves no image for the part {dataset.part!r}", f"Use at least {_EVERY} images a class.")
+    require(len(rows) > 0, dataset, "per_class", f"leaves no image for the part {dataset.part!r}", f"Use at least {EVERY} images a class.")
     targets = None if decoded.targets is None else decoded.targets[rows]
     images = Images(rows_of(decoded.pixels, rows), np.concatenate(labels), np.concatenate(ids), targets=targets)
     for array in (images.pixels, images.labels, images.ids, *(() if targets is None else (targets,))):
@@ -69,12 +69,12 @@ def _starts(dataset: Dataset, split: Split, decoded: Decoded) -> dict[int, tuple
 
 def _ranks(dataset: Dataset, class_id: int, count: int) -> np.ndarray:
     ranks = np.arange(count if dataset.per_class is None else min(count, dataset.per_class), dtype=np.int64)
-    held_out = ranks % _EVERY == _EVERY - 1
+    held_out = ranks % EVERY == EVERY - 1
     kept: np.ndarray = {"fit": ranks[~held_out], "held_out": ranks[held_out]}.get(dataset.part, ranks)
     if dataset.fraction is not None and dataset.part in ("whole", "fit"):
         kept = kept[: max(1, round(dataset.fraction * len(kept)))]
     rule = f"class {class_id} has {len(ranks)} images, too few for the part {dataset.part!r}, which holds out every tenth"
-    require(len(kept) > 0 or dataset.multi_label, dataset, "per_class", rule, f"Use at least {_EVERY} images a class.")
+    require(len(kept) > 0 or dataset.multi_label, dataset, "per_class", rule, f"Use at least {EVERY} images a class.")
     return kept
 
 

@@ -16,15 +16,18 @@ from contrast.data import (
     CIFAR100,
     DTD,
     MNIST,
+    PACS,
     STL10,
     SUN397,
     SVHN,
+    VLCS,
     VOC2007,
     Birdsnap,
     Caltech101,
     Dataset,
     Digits,
     DigitsOnImages,
+    DomainFolder,
     FashionMNIST,
     FGVCAircraft,
     Flowers102,
@@ -54,6 +57,8 @@ OTHERS: list[Dataset] = [
     *(Birdsnap(), Caltech101(), Caltech101(background=True), DTD(), DTD(split=2), FGVCAircraft(), Flowers102(), Food101()),
     *(ImageNet20(), OxfordPets(), StanfordCars(), SUN397(), SUN397(split=2), SUN397(side=64), VOC2007()),
     *(VOC2012Segmentation(), MaskFolder(images="birds", count=20)),
+    *(PACS(target="photo"), PACS(target="sketch"), VLCS(target="SUN09")),
+    *(DomainFolder(images="home", domains=names, target="Art", count=65) for names in (("Art", "Real"), ("Real", "Art"))),
 ]
 EVERY = [*EMBEDDED, *OTHERS]
 

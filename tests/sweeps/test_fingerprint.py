@@ -148,6 +148,9 @@ from contrast.data import (
     TwoSizes,
     VOC2012Segmentation,
 )
+from contrast.data.domain_folder import DomainFolder
+from contrast.data.pacs import PACS
+from contrast.data.vlcs import VLCS
 from contrast.encoders import ConvN, ResNet34, ResNet50, ResNet101, ResNet200, TimmEncoder
 from contrast.heads import BatchNormHead, SupConHead
 from contrast.losses.loss import Loss
@@ -173,6 +176,7 @@ SEGMENT = Segment(NET, data=VOC2012Segmentation(), seed=10)
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
     *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
+    *(PACS(target="photo"), VLCS(target="SUN09"), DomainFolder(images="home", domains=("Art", "Product"), target="Art", count=65)),
     *(MultiDigits(), TwoSizes(), DigitsOnImages(pool=4), RandomBits(bits=5), BitsBeside(CropViews(), 5)),
     *(Birdsnap(), Caltech101(), DTD(), FGVCAircraft(), Flowers102(), Food101(), ImageNet20(), OxfordPets(), StanfordCars(), SUN397()),
     VOC2007(),
