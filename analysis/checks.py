@@ -6,12 +6,21 @@ from math import isfinite
 from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
+from contrast.data.segmented import SegmentedImages
+from contrast.segment import Segment
 from contrast.stage import Stage
 
 
 def require_one_stage(measure: Measure) -> None:
     """Raise `UserError` when `of` is a tuple."""
     require(isinstance(measure.of, Stage), measure, "of", "must be one stage, not a tuple", "Make one measure a stage.")
+
+
+def require_classifier(measure: Measure) -> None:
+    """Raise `UserError` when `of` is a tuple, or classifies pixels in the place of images."""
+    require_one_stage(measure)
+    cure = "Use Segmentation, or KNN and LinearProbe for its encoder."
+    require(not isinstance(measure.of, Segment), measure, "of", "gives a class for every pixel and none for an image", cure)
 
 
 def require_above(measure: Measure, field: str, bound: float = 0) -> None:
@@ -41,6 +50,8 @@ def require_one_class(measure: Measure, *fields: str) -> None:
         data: Dataset | None = getattr(measure, field)
         single = data is None or not data.multi_label
         require(single, measure, field, "must show one class an image", "Use MeanAveragePrecision for images of several classes.")
+        whole = not isinstance(data, SegmentedImages)
+        require(whole, measure, field, "has classes for pixels and none for an image", "Use Segmentation, or data with labels.")
 
 
 def require_classes(measure: Measure, outputs: int, on: Dataset) -> None:

@@ -10,22 +10,26 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from contrast import random
+from contrast.augmentations.draws import Draws
 from contrast.component import require, walk
 from contrast.data.dataset import Dataset
 from contrast.data.segmented import IGNORED, Scenes, SegmentedImages
 from contrast.encoders.encoder import Encoder
+from contrast.finetuning.core_tuning import CoreTuning
+from contrast.finetuning.method import Tuned
 from contrast.loop import in_order, set_rate
-from contrast.model import Artefact, Model
+from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine_steps import CosineSteps
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
-from contrast.segmentation.deep_lab import SegmentationNet, deep_lab_head
+from contrast.segmentation.deep_lab import WIDTH, SegmentationNet, deep_lab_head
 from contrast.segmentation.dilation import dilate_, reachable, strides_of
+from contrast.segmentation.pixel_samples import pixel_samples, rows_of_map
 from contrast.segmentation.scale_crop import ScaleCrop
 from contrast.stage import Diverged, Metrics, Stage, Workspace
 from contrast.training import train
@@ -41,9 +45,11 @@ class Segment(Stage):
     `output_stride`: how many pixels a side a place of the encoder's last map stands for. Below the encoder's own, which None
     keeps (32 of a ResNet with the ImageNet stem, 8 with the CIFAR stem), the strides of its last stages become dilations.
     `rates`: the dilations in the head; 12, 24, 36 are usual at stride 8 and half of them at 16. `crop` is what is done to the
-    images, None nothing. The batch has 2 images or more. The optimiser is that of PROTOCOL 7.1, the schedule its cosine to 0,
-    step by step.
-    Results: `loss`, mean over the steps of the last epoch.
+    images, None nothing. `method`: Core-tuning on up to 64 places of each class and batch, of the map that the last layer
+    classifies; a place has the class of the pixel in its middle, and the cross-entropy of the images in it is that of all their
+    pixels. None is cross-entropy alone. The batch has 2 images or more. The optimiser is that of PROTOCOL 7.1, the schedule its
+    cosine to 0, step by step.
+    Results: `loss`, the cross-entropy, mean over the steps of the last epoch.
     """
 
     of: Stage
@@ -56,6 +62,7 @@ class Segment(Stage):
     crop: ScaleCrop | None = None
     optimizer: Optimizer = SGD(lr=0.01, weight_decay=1e-4, nesterov=True)
     schedule: Schedule = CosineSteps(warmup=0)
+    method: CoreTuning | None = None
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
@@ -87,13 +94,14 @@ class Segment(Stage):
             found = strides_of(encoder, 3)
             rule = f"must be one of the strides before the encoder's last ({', '.join(map(str, np.cumprod(found)))})"
             require(reachable(found, self.output_stride), self, "output_stride", rule, "Use None for the encoder's own.")
+        self._beside(Net(self.data.mean, self.data.std, nn.Identity(), nn.Identity()))  # which a method may refuse
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
-        """Yield loss and learning rate of each epoch."""
-        scenes = self.data.scenes(workspace.data)
-        net = self._net(workspace)
-        optimizer = self.optimizer.build(net)
-        metrics = yield from train(self, workspace, net, net, optimizer, partial(_epoch, self, net, scenes, optimizer, workspace.device))
+        """Yield loss and learning rate of each epoch, and with a method the objective, which is what is minimised."""
+        scenes, net = self.data.scenes(workspace.data), self._net(workspace)
+        tuned = Tuned(net, self._beside(net), frozen=False).to(workspace.device)
+        optimizer = self.optimizer.build(tuned)
+        metrics = yield from train(self, workspace, tuned, net, optimizer, partial(_epoch, self, tuned, scenes, optimizer))
         workspace.keep_weights(net.state_dict())
         return {"loss": metrics["loss"]}
 
@@ -101,6 +109,10 @@ class Segment(Stage):
         """The trained network: `net(x)` gives the logits of every pixel."""
         artefact = workspace.of(self)
         return Model(self, artefact, partial(self._trained, workspace, artefact))
+
+    def _beside(self, net: Net) -> nn.Module:
+        """What the method trains beside `net`."""
+        return nn.Module() if self.method is None else self.method.beside(net, WIDTH, self.data.pixel_classes, self.seed)
 
     def _trained(self, workspace: Workspace, artefact: Artefact) -> SegmentationNet:
         net = self._net(workspace)
@@ -130,29 +142,45 @@ def pixel_cross_entropy(logits: Float[Tensor, "n k h w"], masks: UInt8[Tensor, "
     return total / (masks != IGNORED).sum().clamp(min=1)
 
 
-def _epoch(
-    stage: Segment, net: SegmentationNet, scenes: Scenes, optimizer: torch.optim.Optimizer, device: torch.device, epoch: int
-) -> Metrics:
+def _epoch(stage: Segment, tuned: Tuned, scenes: Scenes, optimizer: torch.optim.Optimizer, epoch: int) -> Metrics:
     """One epoch in an order drawn for (seed, epoch). Raises `Diverged` at the first non-finite loss."""
-    net.train()
-    batches, losses = in_order(scenes.ids, stage.batch_size, stage.seed, epoch), []
+    tuned.train()
+    batches, told, device = in_order(scenes.ids, stage.batch_size, stage.seed, epoch), [], tuned.net.mean.device
     for i, rows in enumerate(batches):
         lr = stage.schedule.within(stage.optimizer.lr, epoch, stage.epochs, i, len(batches))
         set_rate(optimizer, lr)
         pixels = torch.from_numpy(scenes.pixels[rows]).to(device, non_blocking=True).float() / 255
         masks = torch.from_numpy(scenes.masks[rows]).to(device, non_blocking=True)
         if stage.crop is not None:
-            pixels, masks = stage.crop(pixels, masks, net.mean, scenes.ids[rows], stage.seed, epoch)
+            pixels, masks = stage.crop(pixels, masks, tuned.net.mean, scenes.ids[rows], stage.seed, epoch)
         with _dropping(random.key(stage.seed, "dropout", epoch, i), device):
-            logits = net(pixels.contiguous(memory_format=torch.channels_last))
-        loss = pixel_cross_entropy(logits, masks)
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise Diverged(f"the segmentation loss became {losses[-1]} in epoch {epoch}")
+            loss, objective = losses(stage.method, tuned, pixels, masks, Draws(stage.seed, scenes.ids[rows], epoch, 1))
+        told.append((loss.item(), objective.item()))
+        if not math.isfinite(told[-1][1]):
+            raise Diverged(f"the segmentation loss became {told[-1][1]} in epoch {epoch}")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        objective.backward()
         optimizer.step()
-    return {"loss": float(np.mean(losses)), "lr": lr}
+    means = dict(zip(("loss", "objective"), np.mean(told, axis=0).tolist(), strict=True))
+    return (means if stage.method is not None else {"loss": means["loss"]}) | {"lr": lr}
+
+
+def losses(
+    method: CoreTuning | None, tuned: Tuned, pixels: Float[Tensor, "n 3 h w"], masks: UInt8[Tensor, "n h w"], draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """The cross-entropy of the pixels, and what is minimised: the same without a method, or where no place of the map has a class."""
+    net = tuned.net
+    assert isinstance(net, SegmentationNet)
+    features = net.pixel_features(pixels.contiguous(memory_format=torch.channels_last))
+    own = features.detach() if method is not None and method.detached else features
+    loss = pixel_cross_entropy(net.logits(own, (masks.shape[1], masks.shape[2])), masks)
+    if method is None:
+        return loss, loss
+    samples = pixel_samples(masks, (features.shape[2], features.shape[3]), draws)
+    if len(samples.rows) == 0:
+        return loss, loss
+    chosen, labels = rows_of_map(features, samples.rows), torch.from_numpy(samples.labels).to(features.device)
+    return loss, method.of_features(chosen, labels, samples.draws, net.classify, tuned.beside, images=loss)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch.nn.functional import cross_entropy
 
 from analysis.accuracy.logits import labels, logits
-from analysis.checks import require_one_class, require_one_stage
+from analysis.checks import require_classifier, require_one_class
 from analysis.measure import Drawn, Measure
 from contrast.data.dataset import Dataset
 from contrast.model import Model
@@ -25,7 +25,7 @@ class Accuracy(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         require_one_class(self, "on")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64, UInt8
 from torch import Tensor
 
 from analysis.accuracy.logits import logits
-from analysis.checks import require_one_stage
+from analysis.checks import require_classifier
 from analysis.measure import Drawn, Measure
 from contrast.component import UserError, require
 from contrast.data.dataset import IGNORED, Dataset
@@ -37,7 +37,7 @@ class MeanAveragePrecision(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         rule = "must be images that may show several classes"
         require(self.on.multi_label, self, "on", rule, "Use VOC2007(), or Accuracy for images of one class.")
 

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from analysis.accuracy.logits import labels, logits
-from analysis.checks import require_one_class, require_one_stage
+from analysis.checks import require_classifier, require_one_class
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -31,7 +31,7 @@ class TopK(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         require_one_class(self, "on")
         most = self.on.num_classes
         require(1 <= self.k <= most, self, "k", f"must be from 1 to {most}, the classes of the data", "Use 5 where there are many classes.")

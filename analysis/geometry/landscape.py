@@ -19,7 +19,7 @@ import scipy
 import torch
 from jaxtyping import Bool, Float
 
-from analysis.checks import require_above, require_classes, require_one_class, require_one_stage, require_samples
+from analysis.checks import require_above, require_classes, require_classifier, require_one_class, require_samples
 from analysis.geometry.directions import cosine, filter_normalised
 from analysis.geometry.surface import Plane
 from analysis.measure import Drawn, Measure
@@ -59,7 +59,7 @@ class Landscape(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         require_one_class(self, "on")
         require(self.points >= 3 and self.points % 2 == 1, self, "points", "must be odd and at least 3", "Use 17, 25 or 51.")
         require(isfinite(self.span) and self.span >= RADIUS, self, "span", f"must be at least {RADIUS}, where flatness is read", "Use 1.0.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from analysis.checks import require_classes, require_one_class, require_one_stage, require_radii, require_samples
+from analysis.checks import require_classes, require_classifier, require_one_class, require_radii, require_samples
 from analysis.folding import fold
 from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
@@ -40,7 +40,7 @@ class FGSM(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         require_one_class(self, "on")
         require_radii(self)
         require(self.at in self.eps, self, "at", "must be one of eps", "Name the radius of the main result as eps writes it.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from analysis.checks import require_above, require_classes, require_one_class, require_one_stage, require_radii, require_samples
+from analysis.checks import require_above, require_classes, require_classifier, require_one_class, require_radii, require_samples
 from analysis.folding import fold
 from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
@@ -47,7 +47,7 @@ class PGD(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_stage(self)
+        require_classifier(self)
         require_one_class(self, "on")
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
         require_radii(self)

@@ -89,13 +89,18 @@ class CoreTuning(TuningMethod):
         draws: Draws,
         classify: Callable[[Tensor], Tensor],
         contrastor: Callable[[Tensor], Tensor],
+        images: Float[Tensor, ""] | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss of features of any samples, such as pixels: `classify` makes logits of them, `contrastor` what is contrasted."""
+        """The loss of features of any samples, such as pixels: `classify` makes logits of them, `contrastor` what is contrasted.
+
+        `images` is the cross-entropy of the images, where that of the samples does not stand for it.
+        """
         own = features.detach() if self.detached else features
         logits = classify(own)
         classes = logits.shape[1]
         mixed = self.mixed(features, labels, classes, draws) if bool((labels != labels[0]).any()) else None
-        return self._smooth(logits, labels, classify, mixed) + self.eta * self._contrast(own, labels, classes, contrastor, mixed)
+        images = cross_entropy(logits, labels) if images is None else images
+        return self._smooth(images, classify, mixed) + self.eta * self._contrast(own, labels, classes, contrastor, mixed)
 
     def mixed(self, features: Tensor, labels: Tensor, classes: int, draws: Draws) -> tuple[Mixed, Mixed]:
         """The hard positive and the hard negative of every sample."""
@@ -105,13 +110,12 @@ class CoreTuning(TuningMethod):
         return hard_positives(features, labels, classes, pairs, shares[0]), hard_negatives(features, labels, classes, others, shares[1])
 
     def _smooth(
-        self, logits: Tensor, labels: Tensor, classify: Callable[[Tensor], Tensor], mixed: tuple[Mixed, Mixed] | None
+        self, images: Float[Tensor, ""], classify: Callable[[Tensor], Tensor], mixed: tuple[Mixed, Mixed] | None
     ) -> Float[Tensor, ""]:
         if mixed is None:
-            return cross_entropy(logits, labels)
+            return images
         made = classify(torch.cat([each.features for each in mixed]))
         generated = cross_entropy(made, torch.cat([each.shares for each in mixed]))
-        images = cross_entropy(logits, labels)
         return (images + 2 * generated) / 3 if self.pooled else images + generated
 
     def _contrast(

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, linear
 
 from contrast.model import Net
 from contrast.segmentation.dilation import spatial_parts
+
+WIDTH = 256  # of the map that is classified
 
 
 class SegmentationNet(Net):
@@ -31,6 +33,12 @@ class SegmentationNet(Net):
     def logits(self, features: Float[Tensor, "n d i j"], size: tuple[int, int]) -> Float[Tensor, "n k h w"]:
         """Of every pixel of images of `size`, bilinear between those of the places of the map."""
         return interpolate(self.top[-1](features), size, mode="bilinear", align_corners=False)
+
+    def classify(self, samples: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The logits of single places of the map."""
+        last = self.top[-1]
+        assert isinstance(last, nn.Conv2d)
+        return linear(samples, last.weight.flatten(1), last.bias)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
         """The logits of every pixel."""
