@@ -21,7 +21,7 @@ from contrast.loop import Place, Step
 from contrast.losses import CrossEntropy, MaxMargin, NTXent
 from contrast.model import Net
 from contrast.norms import frozen_norms, without_memory
-from contrast.penalties import InputDifference, InputGradient
+from contrast.penalties import ContrastiveInputGradient, InputDifference, InputGradient
 
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-14}
 MEAN, STD = (0.3, 0.5), (0.25, 0.5)
@@ -104,6 +104,18 @@ def test_in_normalised_space_a_linear_network_pays_for_the_weights_it_has_there(
         torch.testing.assert_close(paid(InputGradient(0.7, space=space), net, inputs), expected, **TOLERANCE)
         near = paid(InputDifference(0.7, h=1e-3, central=True, space=space), net, inputs)
         torch.testing.assert_close(near, expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss"), [(InputGradient, CrossEntropy()), (InputDifference, CrossEntropy()), (ContrastiveInputGradient, NTXent(0.5))]
+)
+def test_normalised_space_is_pixel_space_for_a_network_that_is_given_normalised_images(kind, loss):
+    net, inside = smooth(), smooth()
+    inside.mean.zero_()
+    inside.std.fill_(1.0)
+    normalised = ((pixels().detach() - net.mean) / net.std).requires_grad_()
+    expected = paid(kind(0.7), inside, normalised, loss=loss)
+    torch.testing.assert_close(paid(kind(0.7, space="normalized"), net, pixels(), loss=loss), expected, rtol=1e-9, atol=0)
 
 
 def test_the_large_margin_is_linear_between_its_kinks_and_so_are_its_differences():
