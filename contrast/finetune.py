@@ -33,19 +33,22 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
 from contrast.penalties.penalty import Penalty
+from contrast.pretrained import channels_of
 from contrast.stage import Metrics, Stage, Workspace
 from contrast.training import view_size
 
 
 @dataclass(frozen=True)
 class Finetune(Stage):
-    """Train a classifier on the encoder of `of` for the task `data`, in the task's normalisation; the defaults are PROTOCOL 4.1.
+    """Train a classifier on the encoder of `of` for the task `data`; the defaults are PROTOCOL 4.1.
 
     `frozen`: the encoder stays as it is, in eval mode, and only the classifier learns. Else all weights learn, the encoder's at
     `encoder_rate` (above 0, at most 1; None is 1) times the rate. `head` (None: a linear one) is the classifier, `views` (None: the
     images as they are) what it is trained on, `method` (None: cross-entropy) what is minimised, `penalty` a gradient penalty of the
     cross-entropy, `attack` what every batch is changed by in adversarial training. An epoch is one pass over `data`, or `steps`
-    steps (at least 1), whatever there is of it, as label fractions need it. `precision`: None is float32.
+    steps (at least 1), whatever there is of it, as label fractions need it. `precision`: None is float32. `normalization`: None is
+    the task's, "encoder" the one that the encoder was trained in, which matters where they are far apart: SimCLR's own weights
+    (`SimCLRKeys`) know pixels from 0 to 1.
 
     Results: `loss` and `accuracy` (percent) on `data` after the last epoch. Arrays: `log_probs` float32 [E+1, N, C] of
     epochs 0..E in id order, `labels` and `ids` [N], and of a linear head on a frozen encoder without views, penalty and attack
@@ -68,6 +71,7 @@ class Finetune(Stage):
     encoder_rate: float | None = None
     steps: int | None = None
     precision: Literal["bf16"] | None = None
+    normalization: Literal["encoder"] | None = None
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
@@ -111,7 +115,10 @@ class Finetune(Stage):
         return Passes(self.steps, single=True if self.frozen else None)
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The task must have data, and the views must take its images."""
+        """The task must have data, with as many channels as the encoder knows, and the views must take its images."""
+        known, given = channels_of(self.of), self.data.shape[0]
+        rule = f"has images of {given} channels, and the encoder was trained on {known}"
+        require(known in (None, given), self, "data", rule, "Use another encoder, or bring the images to its channels.")
         require(size(self.data) >= self.data.num_classes, self, "data", "has fewer images than classes", "Use more images a class.")
         if not self.frozen:
             require(size(self.data) >= 2, self, "data", "has fewer than 2 images", "Use more images.")
@@ -139,11 +146,11 @@ class Finetune(Stage):
         return net.to(workspace.device).to(memory_format=torch.channels_last)
 
     def _net(self, workspace: Workspace) -> Net:
-        """The encoder in the task's normalisation under a freshly initialised classifier; a copy of it where it is to be tuned."""
-        encoder = workspace.model(self.of).net.encoder
-        if not self.frozen:
-            encoder = copy.deepcopy(encoder).requires_grad_(True)
-        net = Net(self.data.mean, self.data.std, encoder, nn.Identity()).to(workspace.device).eval()
+        """The encoder, normalised, under a freshly initialised classifier; a copy of it where it is to be tuned."""
+        source = workspace.model(self.of).net
+        encoder = source.encoder if self.frozen else copy.deepcopy(source.encoder).requires_grad_(True)
+        mean, std = source.constants if self.normalization == "encoder" else (self.data.mean, self.data.std)
+        net = Net(mean, std, encoder, nn.Identity()).to(workspace.device).eval()
         net.top = self.fresh_head(width_of(net, self.data), workspace.device, random.generator(self.seed, "classifier"))
         return net.eval()
 

@@ -33,6 +33,11 @@ class Net(nn.Module):
         self.encoder = encoder
         self.top = top
 
+    @property
+    def constants(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of its normalisation, a number a channel."""
+        return tuple(self.mean.flatten().tolist()), tuple(self.std.flatten().tolist())
+
     def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The encoder's output h, after global average pooling."""
         h: Tensor = self.encoder((x - self.mean) / self.std)

@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from contrast import random
-from contrast.component import UserError, require
+from contrast.component import UserError, require, walk
+from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.model import Model, Net
 from contrast.pretrain import trained_net
@@ -25,10 +26,10 @@ class Pretrained(Stage):
 
     `address`: a file below the data root ("weights/moco_v2_800ep.pth.tar"), `file:///folder/name.pth`, or http(s), which is
     downloaded once a node. `sha256` is the file's, 64 hexadecimal digits: `sha256sum FILE` tells it. `keys` knows the file's
-    layout and the normalisation that the network was trained in, which measures of this stage feed it with; a `Finetune` feeds it
-    with its own data's. Safetensors and files of `torch.save` are read; nothing in a file is run. Every tensor of the encoder must
-    be in the file in name and shape, and no other of the encoder's part. `matched` None or how many that must be. What is wrong with
-    a file is told before anything is trained.
+    layout and the normalisation that the network was trained in. Measures of this stage feed it so; a `Finetune` does with
+    `normalization="encoder"`, else by its own data's. Safetensors and files of `torch.save` are read; nothing in a file is run. Every
+    tensor of the encoder must be in the file in name and shape, and no other of the encoder's part. `matched`: None, or how many
+    that must be. What is wrong with a file is told before anything is trained.
     Results: `matched`, the tensors without the counters of batch normalisation (265 of a ResNet-50), and `parameters`.
     """
 
@@ -81,3 +82,13 @@ class Pretrained(Stage):
         rule = f"must be how many tensors of the encoder are in the file, {count}"
         require(self.matched in (None, count), self, "matched", rule, f"State {count}, or leave it out.")
         return weights
+
+
+def channels_of(stage: Stage) -> int | None:
+    """How many channels the images had that the encoder of `stage` was trained on; None where neither data nor key map say."""
+    for part in walk(stage):
+        if isinstance(part, KeyMap):
+            return len(part.mean)
+        if isinstance(part, Dataset):
+            return part.shape[0]
+    return None

@@ -216,6 +216,32 @@ def test_an_encoder_of_a_finished_stage_is_that_stage_for_everything_downstream(
     assert found[0] == found[1]
 
 
+def test_a_fine_tuning_feeds_with_the_tasks_constants_or_with_the_encoders(bench):
+    """To the last bit; where both are alike, nothing changes."""
+    data, start = Digits(per_class=10), Untrained(data=Digits(), encoder=SmallResNet(2), seed=3)
+    weights = bench.run(start).folder / "weights.safetensors"
+    outside, alike = (
+        pretrained(weights, SmallResNet(2), OwnKeys(mean=(m,), std=(s,))) for m, s in ((0.0, 1.0), (Digits.mean[0], Digits.std[0]))
+    )
+    pixels, found = torch.rand(3, 1, 8, 8), {}
+    for of in (outside, alike):
+        bench.run(of)
+        for normalization in (None, "encoder"):
+            tuned = Finetune(of, data=data, epochs=2, seed=0, normalization=normalization)
+            found[of, normalization] = bench.run(tuned).arrays()["log_probs"], bench.net(tuned).features(pixels)
+    assert torch.equal(found[outside, "encoder"][1], bench.net(outside).features(pixels))
+    assert torch.equal(found[outside, None][1], bench.net(alike).features(pixels))
+    assert np.array_equal(found[alike, "encoder"][0], found[alike, None][0])
+    assert np.array_equal(found[outside, None][0], found[alike, None][0])
+    assert not np.array_equal(found[outside, "encoder"][0], found[alike, None][0])
+
+
+def test_a_task_of_other_channels_is_refused_before_any_training(official):
+    says = r"Finetune\.data = Digits\(.+\): has images of 1 channels, and the encoder was trained on 3\. Use another encoder"
+    with pytest.raises(UserError, match=says):
+        checker(None)({"tuned": Finetune(pretrained(official[0]), data=Digits(), seed=0)}, "search")
+
+
 def test_a_file_below_the_data_root_is_found_there(tmp_path, official):
     path, _ = official
     stage = replace(pretrained(path), address="official.pth")
@@ -327,7 +353,7 @@ def test_a_wrong_file_is_refused_before_any_training(tmp_path, official, change,
     torch.save(change(official[1].state_dict()), tmp_path / "wrong.pth")
     stage = replace(pretrained(tmp_path / "wrong.pth"), **fields)
     with pytest.raises(UserError, match=says):
-        checker(None)({"accuracy": Accuracy(Finetune(stage, data=Digits(), seed=0), on=Digits(part="held_out"))}, "search")
+        checker(None)({"knn": KNN(stage, on=Digits(part="held_out"))}, "search")
 
 
 @pytest.mark.parametrize(
@@ -431,8 +457,8 @@ def test_a_launch_reads_a_file_once_however_many_measures_there_are(official, mo
     monkeypatch.setattr(Pretrained, "check_files", lambda stage, root: reads.append(stage))
     stage = pretrained(official[0])
     check = checker(None)
-    for seed in range(3):
-        check({"accuracy": Accuracy(Finetune(stage, data=Digits(), seed=seed), on=Digits(part="held_out"))}, "search")
+    for neighbours in range(1, 4):
+        check({"knn": KNN(stage, on=Digits(part="held_out"), k=neighbours)}, "search")
     assert reads == [stage]
 
 
