@@ -1,14 +1,16 @@
-"""What each method of the `pretraining` sweep takes: seconds of a training, and the peak memory of a process that trains.
+"""What each method of the `pretraining` sweep takes: seconds, and the peak memory of a process that trains.
 
     python -m benchmarks.methods [ROOT]
 
-The seconds are those of the trainings below ROOT (`runs`), so run the sweep's mini preset first, on an idle machine. The memory is
-that of a few steps in a process of their own, imports and all (resident set size); all steps of a training are alike.
+The seconds of a training are those of the records below ROOT (`runs`), with whatever else the machine did, so run the sweep's mini
+preset first. Those of an epoch are processor time of a process of its own with one thread, whose peak memory is told too, imports
+and all (resident set size); all epochs of a training are alike.
 """
 
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,8 @@ from analysis.statistics import interval
 from benchmarks import own_memory
 from benchmarks.row import Row, shown
 from benchmarks.simclr_task import root
-from contrast import CIFAR10, Stage
+from contrast import Stage
+from contrast.heap import kept_heap
 from contrast.stage import Workspace
 from search_spaces.pretraining import METHODS
 from sweeps.catalog.pretraining import pretraining
@@ -44,15 +47,17 @@ def seconds(store: Untouched, stage: Stage) -> float:
     return record.seconds
 
 
-def few_steps(method: str) -> None:
-    """Train on few images, and print the peak in MB."""
+def an_epoch(method: str) -> None:
+    """Train for an epoch, and print its seconds of processor time, 0 where nothing is trained, and the peak in MB."""
     torch.set_num_threads(1)
     stage = training(method, 0)
-    stage = replace(stage, data=CIFAR10(per_class=32)) if method == "random" else replace(stage, data=CIFAR10(per_class=32), epochs=1)
-    with tempfile.TemporaryDirectory() as folder:
+    stage = stage if method == "random" else replace(stage, epochs=2)
+    taken = 0.0
+    with tempfile.TemporaryDirectory() as folder, kept_heap():
+        began = time.process_time()
         for _ in stage.run(Workspace(Path(folder), lambda _: None, data=root())):  # type: ignore[arg-type, return-value]
-            pass
-    print(own_memory.peak())
+            taken, began = time.process_time() - began, time.process_time()
+    print(taken, own_memory.peak())
 
 
 def rows(below: Path) -> Iterator[Row]:
@@ -62,13 +67,14 @@ def rows(below: Path) -> Iterator[Row]:
     for method in METHODS:
         taken = interval([seconds(store, training(method, seed)) for seed in SWEEP.seeds])
         yield Row(f"{method}: a training, mean of {taken.n}", taken.mean, "s")
-        command = [sys.executable, "-m", "benchmarks.methods", "--steps", method]
-        peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, "-m", "benchmarks.methods", "--epoch", method]
+        epoch, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+        yield Row(f"{method}: an epoch, processor time of one thread", epoch, "s")
         yield Row(f"{method}: peak memory", peak, "MB")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--steps"]:
-        few_steps(sys.argv[2])
+    if sys.argv[1:2] == ["--epoch"]:
+        an_epoch(sys.argv[2])
     else:
         sys.exit(shown(rows(Path(sys.argv[1] if sys.argv[1:] else "runs"))))
