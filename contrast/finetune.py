@@ -50,6 +50,8 @@ class Finetune(Stage):
     the task's, "encoder" the one that the encoder was trained in, which matters where they are far apart: SimCLR's own weights
     (`SimCLRKeys`) know pixels from 0 to 1.
 
+    Images that show several classes (`VOC2007`) are learnt class by class, with binary cross-entropy; then there are no `log_probs`.
+
     Results: `loss` and `accuracy` (percent) on `data` after the last epoch. Arrays: `log_probs` float32 [E+1, N, C] of
     epochs 0..E in id order, `labels` and `ids` [N], and of a linear head on a frozen encoder without views, penalty and attack
     `head_weight` [E+1, C, d] and `head_bias` [E+1, C].
@@ -79,8 +81,10 @@ class Finetune(Stage):
         least = self.schedule.fewest_epochs
         require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
-        single = not self.data.multi_label
-        require(single, self, "data", "must show one class an image", "Use a data set whose images show one class each.")
+        if self.data.multi_label:
+            one_by_one = (self.method is None or self.method.takes_targets) and self.penalty is None and self.attack is None
+            cure = "Use method=None, L2SP(), BSS() or RIFLE() without penalty and attack, or other data."
+            require(one_by_one, self, "data", "must show one class an image for what is minimised", cure)
         classifies = self.head is None or self.head.classifies
         require(classifies, self, "head", "gives no logits of the classes", "Use Classifier() or MLPClassifier().")
         fewest = 1 if self.frozen else 2

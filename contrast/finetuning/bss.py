@@ -1,6 +1,7 @@
 """Batch spectral shrinkage: the smallest singular values of a batch of features are pressed down (Chen et al., 2019; PROTOCOL 7.4)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,7 @@ class BSS(TuningMethod):
 
     eta: float = 0.001
     k: int = 1
+    takes_targets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.eta < float("inf"), self, "eta", "must be 0 or above and finite", "0.001 is usual.")

@@ -1,6 +1,7 @@
 """L2-SP: weights are to stay near those that the pretraining left (Li, Grandvalet and Davoine, 2018; PROTOCOL 7.4)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,7 @@ class L2SP(TuningMethod):
 
     alpha: float = 0.01
     beta: float = 0.01
+    takes_targets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for field in ("alpha", "beta"):

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
 from contrast.augmentations.draws import Draws
 from contrast.component import Component
+from contrast.losses.binary_cross_entropy import binary_cross_entropy
 from contrast.losses.loss import full_precision
 from contrast.model import Net
 
@@ -43,10 +44,13 @@ class Tuned(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Views [N, V, C, H, W] in [0, 1] of N images, their labels int64 [N] and ids [N], and who draws: `seed` and `epoch`."""
+    """Views [N, V, C, H, W] in [0, 1] of N images, their labels and ids [N], and who draws: `seed` and `epoch`.
+
+    Labels are int64 [N], or uint8 targets [N, C] where images show several classes.
+    """
 
     views: Float[Tensor, "n v c h w"]
-    labels: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"] | UInt8[Tensor, "n k"]
     ids: Int[np.ndarray, " n"]
     seed: int
     epoch: int
@@ -64,9 +68,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class TuningMethod(Component, ABC):
-    """What `Finetune` minimises. `views`: how many views of an image it compares."""
+    """What `Finetune` minimises. `views`: how many views of an image it compares.
+
+    `takes_targets`: whether an image may show several classes (`Images.targets`), which `cross_entropy` then judges one by one.
+    """
 
     views: ClassVar[int] = 1
+    takes_targets: ClassVar[bool] = False
 
     def beside(self, net: Net, width: int, classes: int, seed: int) -> nn.Module:
         """What is trained or remembered beside `net`, which has features of `width` and gives logits of `classes`."""
@@ -101,5 +109,7 @@ def logits_of(tuned: Tuned, features: Float[Tensor, "n d"]) -> Float[Tensor, "n 
 
 
 def cross_entropy(logits: Float[Tensor, "n c"], labels: Tensor) -> Float[Tensor, ""]:
-    """The mean over images; `labels` are classes [N] or shares of all classes [N, C]."""
+    """The mean over images; `labels` are classes [N], shares of all classes [N, C], or uint8 targets [N, C] (`Images.targets`)."""
+    if labels.dtype == torch.uint8:
+        return binary_cross_entropy(logits, labels)
     return functional.cross_entropy(logits, labels)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from contrast.data.dataset import Images
+from contrast.data.dataset import IGNORED, Images
 from contrast.distributed import Processes
 from contrast.finetuning.method import cross_entropy
 from contrast.finetuning.record import HeadRecord, LogProbRecord
@@ -52,8 +52,9 @@ class FeatureStep:
 def tune_head(stage: "Finetune", workspace: Workspace, net: Net, images: Images) -> Generator[Metrics, None, Metrics]:
     """Yield the metrics of each epoch, leave the head's weights and the arrays of `Finetune`, return loss and accuracy."""
     features = extract(net, images.pixels, workspace.device)
-    labels = torch.from_numpy(np.array(images.labels)).to(workspace.device)
-    head, seen = net.top, images._replace(pixels=features.numpy(), redrawn=None)
+    wanted = truth(images)
+    labels = torch.from_numpy(wanted).to(workspace.device)
+    head, seen = net.top, images._replace(pixels=features.numpy(), labels=wanted, redrawn=None)
     course = Course(head, stage.epochs, len(labels), stage.data.num_classes).to(workspace.device)
     on_device, step = features.to(workspace.device), FeatureStep(workspace.device)
     optimizer = stage.optimizer.build(head)
@@ -77,11 +78,23 @@ def tune_head(stage: "Finetune", workspace: Workspace, net: Net, images: Images)
     last = yield from train(stage, workspace, course, net, optimizer, epoch, partial(judged, 0))
     workspace.keep_weights(head.state_dict())
     arrays = course.record.arrays(features) if isinstance(course.record, HeadRecord) else course.record.arrays()
-    workspace.keep_arrays(**arrays, labels=images.labels, ids=images.ids)
+    workspace.keep_arrays(**kept(arrays, images))
     return {name: last[name] for name in ("loss", "accuracy")}
 
 
 def fit(logits: Tensor, labels: Tensor) -> Metrics:
-    """Mean cross-entropy in nats, and accuracy in percent."""
-    accuracy = (logits.argmax(-1) == labels).float().mean().item() * 100
-    return {"loss": cross_entropy(logits, labels).item(), "accuracy": accuracy}
+    """Mean cross-entropy in nats, and accuracy in percent: of images, or, of those that show several classes, of all classes judged."""
+    several = labels.dtype == torch.uint8
+    right = ((logits > 0) == (labels == 1))[labels != IGNORED] if several else logits.argmax(-1) == labels
+    return {"loss": cross_entropy(logits, labels).item(), "accuracy": right.float().mean().item() * 100}
+
+
+def truth(images: Images) -> np.ndarray:
+    """What is learnt of each image: its class [N], or the targets [N, C] of images that show several."""
+    return np.array(images.labels if images.targets is None else images.targets)
+
+
+def kept(arrays: dict[str, np.ndarray], images: Images) -> dict[str, np.ndarray]:
+    """The arrays of a fine-tuning; logits of several classes at once are no distribution, so they have no log-probabilities."""
+    names = ("head_weight", "head_bias") if images.targets is not None else tuple(arrays)
+    return {name: arrays[name] for name in names if name in arrays} | {"labels": truth(images), "ids": images.ids}

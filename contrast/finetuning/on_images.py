@@ -15,7 +15,7 @@ from contrast.batches.passes import Passes
 from contrast.data.dataset import Images
 from contrast.distributed import Processes
 from contrast.finetuning.method import Batch, Tuned, TuningMethod
-from contrast.finetuning.on_features import fit
+from contrast.finetuning.on_features import fit, kept, truth
 from contrast.finetuning.record import LogProbRecord
 from contrast.forward import Forward
 from contrast.loop import Place, set_aside, train_epoch
@@ -95,7 +95,8 @@ class TuningStep:
 
 def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) -> Generator[Metrics, None, Metrics]:
     """Yield the metrics of each epoch, leave the weights and the arrays of `Finetune`, return loss and accuracy."""
-    labels = torch.from_numpy(np.array(images.labels)).to(workspace.device)
+    images = images._replace(labels=truth(images))
+    labels = torch.from_numpy(images.labels).to(workspace.device)
     net = net.to(memory_format=torch.channels_last)
     width = extract(net, images.pixels[:2], workspace.device).shape[1]
     course = _course(stage, workspace, net, width, len(labels))
@@ -131,7 +132,7 @@ def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) 
 
     last = yield from train(stage, workspace, course, net, optimizer, epoch, first)
     workspace.keep_weights((net.top if stage.frozen else net).state_dict())
-    workspace.keep_arrays(**course.record.arrays(), labels=images.labels, ids=images.ids)
+    workspace.keep_arrays(**kept(course.record.arrays(), images))
     return {name: last[name] for name in ("loss", "accuracy")}
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +24,7 @@ class RIFLE(TuningMethod):
 
     restarts: int = 3
     cyclic: bool | None = None
+    takes_targets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.restarts >= 0, self, "restarts", "must be 0 or above", "1 to 3 are usual.")

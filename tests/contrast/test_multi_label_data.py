@@ -13,14 +13,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from analysis import FGSM, KNN, PGD, Accuracy, LinearProbe, MeanAveragePrecision, MeanPerClass, TopK, customary
 from contrast import (
+    BSS,
     SGD,
     Classifier,
     ClassPairs,
+    CoreTuning,
     CropViews,
     CrossEntropy,
     Digits,
     FGVCAircraft,
     Finetune,
+    MLPClassifier,
     MLPHead,
     NTXent,
     Pretrain,
@@ -34,6 +37,7 @@ from contrast.data import VOC2007
 from contrast.data.dataset import IGNORED
 from contrast.data.voc2007 import CLASSES
 from contrast.losses.binary_cross_entropy import binary_cross_entropy
+from tests.bench import Bench, assert_same, curve
 
 pytestmark = pytest.mark.usefixtures("cache")
 SIDE, PER_PART = 8, 60
@@ -163,7 +167,7 @@ ONE_CLASS = {
     "LinearProbe.data": lambda: LinearProbe(NET, data=VOC, on=VOC),
     "FGSM.on": lambda: FGSM(NET, on=VOC),
     "PGD.on": lambda: PGD(NET, on=VOC),
-    "Finetune.data": lambda: Finetune(NET, data=VOC, seed=0),
+    "Finetune.data": lambda: Finetune(NET, data=VOC, seed=0, frozen=False, method=CoreTuning()),
     "RandomBits.of": lambda: RandomBits(bits=2, of=VOC),
     "Pretrain.data": lambda: Pretrain(**SHARED, views=CropViews(1), loss=CrossEntropy(), head=Classifier()),
     "Pretrain.data ": lambda: Pretrain(**SHARED, views=CropViews(), loss=SupCon(0.1), head=MLPHead()),
@@ -175,6 +179,24 @@ ONE_CLASS = {
 def test_what_reads_one_class_an_image_refuses_images_of_several(field, make):
     with pytest.raises(UserError, match=rf"^{field.strip()} = .*must show one class an image"):
         make()
+
+
+@pytest.mark.parametrize("changes", [{}, {"frozen": False, "method": BSS()}, {"head": MLPClassifier(8)}], ids=repr)
+def test_a_fine_tuning_learns_them_class_by_class_and_goes_on_to_the_last_bit(voc, tmp_path_factory, changes):
+    """Its loss is the binary cross-entropy of the logits that are left, it falls, and the measure of such data judges it."""
+    bench = Bench(tmp_path_factory.mktemp("bench"), voc)
+    start = Untrained(data=VOC, encoder=SmallResNet(2), seed=0)
+    bench.run(start)
+    stage = Finetune(start, data=VOC, seed=0, epochs=4, batch_size=20, optimizer=SGD(0.5), **changes)
+    whole = bench.run(stage)
+    assert_same(bench.run(stage, [2]), whole)
+    images = VOC.load(voc)
+    logits = bench.net(stage)(torch.from_numpy(np.array(images.pixels)).float() / 255)
+    expected = binary_cross_entropy(logits, torch.from_numpy(np.array(images.targets)))
+    assert whole.results["loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert "log_probs" not in whole.arrays()
+    assert whole.results["loss"] < curve(whole)[0]["loss"]
+    assert 0 < bench.run(MeanAveragePrecision(stage, on=VOC)).results["map"] < 100
 
 
 def test_what_reads_no_class_takes_them():
