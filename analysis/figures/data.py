@@ -10,7 +10,7 @@ from analysis.table import Cell, Table
 
 
 def data(drawn: Sequence[Drawn], title: str) -> Table:
-    """A row per entry of each measure's arrays; measures without arrays give a row of their results.
+    """A row per entry of each measure's arrays of one or two dimensions; measures without any give a row of their results.
 
     The arrays of one measure that share the most common first length go side by side, two-dimensional ones a column per
     second index (`coordinates_0`); others are left out. Columns that a measure lacks are empty.
@@ -25,14 +25,15 @@ def data(drawn: Sequence[Drawn], title: str) -> Table:
 
 
 def _block(one: Drawn) -> dict[str, list[Cell]]:
-    if not one.arrays:
+    tables = {name: np.asarray(array) for name, array in one.arrays.items() if array.ndim in (1, 2)}
+    if not tables:
         return {name: [value] for name, value in one.results.items()}
-    lengths = Counter(len(array) for array in one.arrays.values() if array.ndim)
+    lengths = Counter(len(array) for array in tables.values())
     length = max(lengths, key=lambda n: (lengths[n], n))
     block: dict[str, list[Cell]] = {}
-    for name, array in one.arrays.items():
-        if array.ndim and len(array) == length:
-            flat = np.asarray(array).reshape(length, -1)
+    for name, array in tables.items():
+        if len(array) == length:
+            flat = array.reshape(length, -1)
             names = [name] if array.ndim == 1 else [f"{name}_{i}" for i in range(flat.shape[1])]
             block |= {column: flat[:, i].tolist() for i, column in enumerate(names)}
     if "model" in block and one.of:

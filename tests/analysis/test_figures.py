@@ -475,6 +475,9 @@ def test_the_data_of_a_figure_hold_every_number_drawn():
     assert table.columns == ("method", "panel", "seed", "row", "t")
     assert [row[-1] for row in table.rows] == [value for one in drawn for value in one.arrays["t"].tolist()]
     assert data(family(accuracy_of, panels=1, seeds=1), "a").columns == ("method", "panel", "seed", "row", "accuracy", "loss")
+    pictured = [replace(one, arrays=one.arrays | {"iou": np.arange(3.0)}) for one in family(masks_of, panels=1, seeds=1)]
+    assert data(pictured, "m").columns == ("method", "panel", "seed", "row", "iou"), "images are no table"
+    assert data(family(masks_of, panels=1, seeds=1), "m").columns == ("method", "panel", "seed", "row", "miou")
     joint = data([embedded(seeds=1)], "i")
     assert joint.columns[4:8] == ("of_method", "of_seed", "coordinates_0", "coordinates_1")
     assert joint.rows[-1][4:6] == ("", None), "P* belongs to no run"
