@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sweeps.catalog.fine_tuning import fine_tuning
 from sweeps.catalog.label_fractions import label_fractions
+from sweeps.catalog.left_out_domains import left_out_domains
 from sweeps.catalog.pretraining import pretraining
 from sweeps.catalog.quickstart import quickstart
 from sweeps.catalog.to_contrast import to_contrast
@@ -15,4 +16,5 @@ CATALOG: dict[str, Callable[[str], Sweep]] = {
     "pretraining": pretraining,
     "fine_tuning": fine_tuning,
     "label_fractions": label_fractions,
+    "left_out_domains": left_out_domains,
 }

@@ -2,11 +2,14 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from contrast import PACS
 from search_spaces.fine_tuning import METHODS as TUNING_METHODS
 from search_spaces.pretraining import LOSSES, METHODS
 from sweeps.catalog.pretraining import pretraining
@@ -65,6 +68,33 @@ def test_the_smoke_fine_tunings_share_encoders_and_are_compared_by_seed(fresh_ro
     assert ended.code == 0, ended.err
     assert Counter(record.stage for record in driver.records(root).values()) == stages
     assert re.search(r"Differences to (ce|supervised), paired by seed", ended.out)
+
+
+def test_every_domain_is_left_out_once_and_counts_once_in_the_mean(fresh_root, tmp_path):
+    """Of other sizes; the table's mean is that of the four accuracies that the store holds."""
+    rng, sizes = np.random.default_rng(0), dict(zip(PACS.domain_names, (2, 3, 4, 2), strict=True))
+    for domain, count in sizes.items():
+        for name in "abcdefg":
+            folder = tmp_path / "PACS" / domain / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    options = ("--preset", "smoke", "--seeds", "0", "--engine", "inline", "--data", tmp_path, "--root", fresh_root("domains"))
+    ended = command("run", "left_out_domains", *options)
+    assert ended.code == 0, ended.err
+    records = driver.records(options[-1]).values()
+    assert Counter(record.stage for record in records) == {"Untrained": 2, "Finetune": 16, "Accuracy": 16}
+    found = defaultdict(dict)
+    for record in records:
+        if record.stage == "Accuracy":
+            tuned, on = record.value["fields"]["of"]["fields"], record.value["fields"]["on"]["fields"]
+            assert on["part"] == "test"
+            assert tuned["data"]["fields"] == {"target": on["target"], "side": 16, "part": "whole"}
+            method = (tuned.get("method", {}).get("class"), tuned["of"]["fields"]["seed"])
+            found[method][on["target"]] = record.results["accuracy"]
+    assert {tuple(sorted(accuracies)) for accuracies in found.values()} == {PACS.domain_names}
+    mean = sum(found["CoreTuning", 0].values()) / 4
+    assert re.search(rf"PACS \(mean of 4\) +core +{mean:.1f}", ended.out), ended.out
 
 
 def test_methods_of_the_table_differ_in_nothing_but_the_method():
