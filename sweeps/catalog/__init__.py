@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from sweeps.catalog.adversarial_tuning import adversarial_tuning
 from sweeps.catalog.fine_tuning import fine_tuning
 from sweeps.catalog.label_fractions import label_fractions
 from sweeps.catalog.left_out_domains import left_out_domains
@@ -17,4 +18,5 @@ CATALOG: dict[str, Callable[[str], Sweep]] = {
     "fine_tuning": fine_tuning,
     "label_fractions": label_fractions,
     "left_out_domains": left_out_domains,
+    "adversarial_tuning": adversarial_tuning,
 }

@@ -12,19 +12,30 @@ from sweeps.catalog.to_contrast import DIGIT_TASKS
 from sweeps.sweep import Sweep
 
 
-def fine_tuning(preset: str = "mini") -> Sweep:
-    """`smoke`: digits, seconds. `mini`: real CIFAR in half an hour on two cores."""
-    data = CIFAR10(per_class=1000)
-    space, seeds = chosen(
+def scale(preset: str) -> tuple[FineTuningMethods, tuple[int, ...]]:
+    """The space at a preset's size, and its seeds."""
+    return chosen(
         preset,
         {
             "smoke": (FineTuningMethods(SmallResNet(2), DIGIT_TASKS[0], DIGIT_TASKS[1:], 2, 64, epochs=3, lr=0.05), (0, 1)),
             "mini": (
-                FineTuningMethods(SmallResNet(16), data, pretraining_epochs=20, pretraining_batch=64, epochs=10, precision="bf16"),
+                FineTuningMethods(
+                    SmallResNet(16),
+                    CIFAR10(per_class=1000),
+                    pretraining_epochs=20,
+                    pretraining_batch=64,
+                    epochs=10,
+                    precision="bf16",
+                ),
                 (0, 1, 2),
             ),
         },
     )
+
+
+def fine_tuning(preset: str = "mini") -> Sweep:
+    """`smoke`: digits, seconds. `mini`: real CIFAR in half an hour on two cores."""
+    space, seeds = scale(preset)
     return Sweep(
         f"fine_tuning-{preset}",
         space,

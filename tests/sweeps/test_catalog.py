@@ -60,6 +60,7 @@ def test_the_smoke_pretrainings_are_compared_with_the_encoder_as_it_was_initiali
     [
         ("fine_tuning", {"Pretrain": 2, "Finetune": len(TUNING_METHODS), "Accuracy": len(TUNING_METHODS)}),
         ("label_fractions", {"Pretrain": 1, "Untrained": 1, "Finetune": 6, "Accuracy": 6}),
+        ("adversarial_tuning", {"Pretrain": 1, "Finetune": 4, "Accuracy": 4, "PGD": 4}),
     ],
 )
 def test_the_smoke_fine_tunings_share_encoders_and_are_compared_by_seed(fresh_root, name, stages):
