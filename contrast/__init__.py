@@ -80,11 +80,14 @@ from contrast.encoders import SmallResNet as SmallResNet
 from contrast.encoders import TimmEncoder as TimmEncoder
 from contrast.finetune import Finetune as Finetune
 from contrast.finetuning import BSS as BSS
+from contrast.finetuning import DELTA as DELTA
 from contrast.finetuning import L2SP as L2SP
 from contrast.finetuning import RIFLE as RIFLE
 from contrast.finetuning import SCL as SCL
+from contrast.finetuning import BiTuning as BiTuning
 from contrast.finetuning import CoreTuning as CoreTuning
 from contrast.finetuning import FeatureMixup as FeatureMixup
+from contrast.finetuning import MixAndMatch as MixAndMatch
 from contrast.finetuning import TuningMethod as TuningMethod
 from contrast.heads import BatchNormHead as BatchNormHead
 from contrast.heads import Classifier as Classifier

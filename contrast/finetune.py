@@ -19,8 +19,9 @@ from contrast.attacks.attack import Attack
 from contrast.augmentations.plain import Plain
 from contrast.augmentations.views import Views
 from contrast.batches.passes import Passes
-from contrast.component import require
+from contrast.component import require, walk
 from contrast.data.dataset import Dataset
+from contrast.encoders.encoder import Encoder
 from contrast.finetuning.method import TuningMethod
 from contrast.finetuning.on_features import tune_head
 from contrast.finetuning.on_images import tune_net
@@ -83,7 +84,7 @@ class Finetune(Stage):
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         if self.data.multi_label:
             one_by_one = (self.method is None or self.method.takes_targets) and self.penalty is None and self.attack is None
-            cure = "Use method=None, L2SP(), BSS() or RIFLE() without penalty and attack, or other data."
+            cure = "Use method=None, L2SP(), DELTA(), BSS() or RIFLE() without penalty and attack, or other data."
             require(one_by_one, self, "data", "must show one class an image for what is minimised", cure)
         classifies = self.head is None or self.head.classifies
         require(classifies, self, "head", "gives no logits of the classes", "Use Classifier() or MLPClassifier().")
@@ -93,6 +94,7 @@ class Finetune(Stage):
         _require_regime(self)
         if self.method is not None:
             self.method.check(self.batch_size, self.epochs)
+            self.method.check_parts(_encoder_of(self.of), self.head or Classifier())
         _require_views(self)
         if self.penalty is not None:
             fits = self.method is None and self.penalty.accepts(CrossEntropy())
@@ -163,6 +165,11 @@ def width_of(net: Net, data: Dataset) -> int:
     """The width of the features of an image of `data`; `net` is in eval mode."""
     with torch.no_grad():
         return net.features(torch.zeros(2, *data.shape, device=net.mean.device)).shape[1]
+
+
+def _encoder_of(stage: Stage) -> Encoder | None:
+    """The encoder that `stage`, or the one it goes back to, trained; None where it names none."""
+    return next((part for part in walk(stage) if isinstance(part, Encoder)), None)
 
 
 def _require_regime(stage: Finetune) -> None:

@@ -35,11 +35,9 @@ class MomentumPair(nn.Module):
         self.register_buffer("queue", queue)
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
 
-    @torch.no_grad()
     def follow(self, momentum: float) -> None:
         """Key weights become momentum * key + (1 - momentum) * query."""
-        for key, query in zip(self.key.parameters(), self.query.parameters(), strict=True):
-            key.mul_(momentum).add_(query, alpha=1 - momentum)
+        follow(self.key, self.query, momentum)
 
     @torch.no_grad()
     def enqueue(self, keys: Float[Tensor, "n d"]) -> None:
@@ -47,6 +45,13 @@ class MomentumPair(nn.Module):
         start = int(self.position)
         self.queue[start : start + len(keys)] = keys
         self.position.copy_((self.position + len(keys)) % len(self.queue))
+
+
+@torch.no_grad()
+def follow(key: nn.Module, query: nn.Module, momentum: float) -> None:
+    """Weights of `key` become momentum * key + (1 - momentum) * query."""
+    for slow, fast in zip(key.parameters(), query.parameters(), strict=True):
+        slow.mul_(momentum).add_(fast, alpha=1 - momentum)
 
 
 def random_queue(length: int, width: int, generator: torch.Generator) -> Float[Tensor, "k d"]:

@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from contrast.augmentations.draws import Draws
 from contrast.component import Component
+from contrast.encoders.encoder import Encoder
+from contrast.heads.head import Head
 from contrast.losses.binary_cross_entropy import binary_cross_entropy
 from contrast.losses.loss import full_precision
 from contrast.model import Net
@@ -92,6 +94,9 @@ class TuningMethod(Component, ABC):
 
     def check(self, batch_size: int, epochs: int) -> None:
         """Raise `UserError` where it cannot do with batches of so many images, or so many epochs."""
+
+    def check_parts(self, encoder: Encoder | None, head: Head) -> None:
+        """Raise `UserError` where it cannot do with this encoder, None where it is not known, or this classifier."""
 
     @abstractmethod
     def __call__(self, tuned: Tuned, batch: Batch) -> Float[Tensor, ""]:

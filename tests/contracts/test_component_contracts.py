@@ -17,7 +17,7 @@ from contrast.attacks import AdversarialTraining
 from contrast.batches import ClassPairs, FullBatches, Passes
 from contrast.component import Component
 from contrast.encoders import ConvN, Encoder, ResNet18, ResNet34, ResNet50, ResNet101, ResNet200, SmallResNet, TimmEncoder
-from contrast.finetuning import BSS, L2SP, RIFLE, SCL, CoreTuning, FeatureMixup
+from contrast.finetuning import BSS, DELTA, L2SP, RIFLE, SCL, BiTuning, CoreTuning, FeatureMixup, MixAndMatch
 from contrast.heads import BatchNormHead, Classifier, Head, MLPClassifier, MLPHead, StageHeads, SupConHead
 from contrast.losses import (
     AlignmentUniformity,
@@ -79,7 +79,7 @@ OTHERS: list[Component] = [
     ContrastiveInputGradient(0.1, scaling="per_view"),
 ]
 OTHERS += [LayerwiseInputGradient(0.1), StageHeads(), ClassPairs(), FullBatches(), Passes(3)]
-OTHERS += [SCL(), L2SP(), BSS(), RIFLE(), CoreTuning(), FeatureMixup()]
+OTHERS += [SCL(), L2SP(), BSS(), RIFLE(), CoreTuning(), FeatureMixup(), DELTA(), BiTuning(), MixAndMatch()]
 OTHERS += [TorchvisionKeys(), TimmKeys(), MoCoKeys(), PyContrastKeys(), SimCLRKeys(), SimCLRv2Keys(), SupContrastKeys()]
 OTHERS += [OwnKeys(mean=(0.5,), std=(0.25,))]
 EVERY = [*LOSSES, *HEADS, *ENCODERS, *OTHERS]

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from analysis import FGSM, KNN, PGD, Accuracy, LinearProbe, MeanAveragePrecision, MeanPerClass, TopK, customary
 from contrast import (
     BSS,
+    DELTA,
     SGD,
     Classifier,
     ClassPairs,
@@ -181,7 +182,9 @@ def test_what_reads_one_class_an_image_refuses_images_of_several(field, make):
         make()
 
 
-@pytest.mark.parametrize("changes", [{}, {"frozen": False, "method": BSS()}, {"head": MLPClassifier(8)}], ids=repr)
+@pytest.mark.parametrize(
+    "changes", [{}, {"frozen": False, "method": BSS()}, {"frozen": False, "method": DELTA()}, {"head": MLPClassifier(8)}], ids=repr
+)
 def test_a_fine_tuning_learns_them_class_by_class_and_goes_on_to_the_last_bit(voc, tmp_path_factory, changes):
     """Its loss is the binary cross-entropy of the logits that are left, it falls, and the measure of such data judges it."""
     bench = Bench(tmp_path_factory.mktemp("bench"), voc)

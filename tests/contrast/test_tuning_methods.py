@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from contrast import (
     BSS,
+    DELTA,
     L2SP,
     RIFLE,
     SCL,
     SGD,
     Adam,
+    BiTuning,
     Classifier,
     CoreTuning,
     CropFlip,
@@ -27,6 +29,7 @@ from contrast import (
     FeatureMixup,
     Finetune,
     InputGradient,
+    MixAndMatch,
     MLPClassifier,
     MLPHead,
     Plain,
@@ -53,6 +56,8 @@ SMALL = MLPHead(2, out=4)
 METHODS = [
     *(SCL(contrastor=SMALL), L2SP(), BSS(0.1, 2), RIFLE(2), RIFLE(1, cyclic=True), FeatureMixup(), CoreTuning(contrastor=SMALL)),
     CoreTuning(1.0, 0.1, 0.2, SMALL, focal=False, detach_weight=True, partner="strict", pooled=True),
+    *(DELTA(), DELTA(attention=False, summed=True), MixAndMatch()),
+    *(BiTuning(queue=4, projector=SMALL), BiTuning(0.5, 2, 0.5, 0.2, MLPHead(1, out=4))),
     CoreTuning(1.0, contrastor=SMALL, mining="official", membership="official", normalization="columns", pooled=True, detached=True),
 ]
 
@@ -149,6 +154,8 @@ def test_a_frozen_tuning_through_the_encoder_is_the_one_on_its_features(bench, c
         {"head": MLPClassifier(5), "encoder_rate": 0.1},
         {"steps": 2, "optimizer": Adam(0.01)},
         {"precision": "bf16", "method": SCL(contrastor=MLPHead(1, out=4))},
+        {"precision": "bf16", "method": DELTA(), "encoder_rate": 0.1},
+        {"precision": "bf16", "method": BiTuning(queue=4, projector=SMALL), "views": CropViews(), "head": Classifier(bias=False)},
     ],
     ids=repr,
 )
@@ -157,7 +164,7 @@ def test_every_regime_goes_on_to_the_last_bit(bench, changes):
     assert_same(bench.run(stage, [2]), bench.run(stage))
 
 
-@pytest.mark.parametrize("off", [RIFLE(0), L2SP(0.0, 0.0), BSS(0.0), SCL(0.0)], ids=repr)
+@pytest.mark.parametrize("off", [RIFLE(0), L2SP(0.0, 0.0), BSS(0.0), SCL(0.0), DELTA(0.0, 0.0), MixAndMatch(0.0)], ids=repr)
 def test_a_method_without_its_term_is_cross_entropy(bench, off):
     """RIFLE without a restart to the last bit, the others, whose sums are formed in another order, to 1e-6."""
     plain, other = bench.run(TUNED), bench.run(replace(TUNED, method=off))
