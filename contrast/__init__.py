@@ -95,6 +95,7 @@ from contrast.heads import MLPClassifier as MLPClassifier
 from contrast.heads import MLPHead as MLPHead
 from contrast.heads import StageHeads as StageHeads
 from contrast.heads import SupConHead as SupConHead
+from contrast.logistic_regression import LogisticRegression as LogisticRegression
 from contrast.losses import AlignmentUniformity as AlignmentUniformity
 from contrast.losses import BatchHardTriplet as BatchHardTriplet
 from contrast.losses import CrossEntropy as CrossEntropy

@@ -36,13 +36,17 @@ def require_strengths(owner: Component, l2: tuple[float, ...]) -> None:
     require(good, owner, "l2", "must be numbers above 0", "Name one or more strengths, such as 1e-4.")
 
 
-def require_every_class(owner: Component, labels: Int64[Tensor, " n"], classes: int, strengths: int) -> None:
-    """Raise `UserError` about `owner.data` where a class has no image or, if there are strengths to choose of, every class has only one."""
-    count = torch.bincount(labels, minlength=classes)
-    missing = torch.nonzero(count == 0)[:, 0].tolist()
+def require_images(owner: Component, images: int, classes: int, strengths: int) -> None:
+    """Raise `UserError` about `owner.data` where it has no image for every class, and no further one to choose of several strengths by."""
+    least = classes + (strengths > 1)
+    cure = "Use more images a class, or name one l2."
+    require(images >= least, owner, "data", f"has fewer images ({images}) than {classes} classes and {strengths} l2 need ({least})", cure)
+
+
+def require_every_class(owner: Component, labels: Int64[Tensor, " n"], classes: int) -> None:
+    """Raise `UserError` about `owner.data` where a class has no image."""
+    missing = torch.nonzero(torch.bincount(labels, minlength=classes) == 0)[:, 0].tolist()
     require(not missing, owner, "data", f"has no image of class {', '.join(map(str, missing))}", "Use more images or fewer classes.")
-    choosable = strengths == 1 or int(count.max()) > 1
-    require(choosable, owner, "data", "has one image a class, so no l2 can be chosen", "Name one l2, or use more images.")
 
 
 def fit_probe(x: Float[Tensor, "n d"], y: Int64[Tensor, " n"], l2: tuple[float, ...]) -> Probe:

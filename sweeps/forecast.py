@@ -37,7 +37,8 @@ GUESSES = {
     "Pretrained": 1.0,
     "Finetune": 0.1,
     "Segment": 120.0,  # 1,464 images of 512 pixels a side through a ResNet-50
-    "LinearProbe": 30.0,  # one fit for each strength of its grid
+    "LinearProbe": 10.0,  # one fit for each strength of its grid
+    "LogisticRegression": 10.0,
     "Landscape": 60.0,
     "Segmentation": 60.0,
 }
@@ -120,7 +121,7 @@ def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()
     for identity in graph.jobs:
         if identity in graph.reused or identity in graph.computed:
             by_class[type(graph.jobs[identity].stage).__name__].append(graph.jobs[identity])
-    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune", "Segment")
+    first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune", "LogisticRegression", "Segment")
     order = sorted(by_class, key=lambda name: (name not in first, name != "Pretrain", name))
     rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
     disk = _disk(rows, store)

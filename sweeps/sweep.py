@@ -17,6 +17,7 @@ from analysis.measure import Measure
 from contrast.component import Component, UserError, nested, require, require_types
 from contrast.data.dataset import Phase
 from contrast.finetune import Finetune
+from contrast.logistic_regression import LogisticRegression
 from contrast.losses.loss import Loss
 from contrast.segment import Segment
 from contrast.stage import Metrics, Stage
@@ -242,7 +243,7 @@ def refuse_idle_monitor(sweep: Sweep, stages: Mapping[str, Stage]) -> None:
     if sweep.monitor is None:
         return
     monitor = stages.get(sweep.monitor)
-    if not isinstance(monitor, Measure) or isinstance(monitor.of, tuple | Finetune | Segment):
+    if not isinstance(monitor, Measure) or isinstance(monitor.of, tuple | Finetune | LogisticRegression | Segment):
         cure = "Name a key whose value is a measure of one Pretrain, such as KNN(net, ...)."
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: is {type(monitor).__name__}, which watches no pretraining. {cure}")
     if any(isinstance(part, Loss) and part.contrastive for part in _own_parts(monitor)):

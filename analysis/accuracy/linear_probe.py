@@ -1,5 +1,6 @@
 """Linear probe: multinomial logistic regression on frozen features, its strength of regularisation chosen off the score (METRICS 8)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
-from contrast.probe import HALF_DECADES, fit_probe, require_every_class, require_strengths
+from contrast.probe import HALF_DECADES, fit_probe, require_every_class, require_images, require_strengths
 from contrast.stage import Metrics, Workspace
 
 
@@ -37,10 +38,15 @@ class LinearProbe(Measure):
         same = self.data.num_classes == self.on.num_classes and (self.data.name != self.on.name or self.data.classes == self.on.classes)
         require(same, self, "data", "must have the classes of `on`, in the same order", "Take both from one data set.")
 
+    def check(self, size: Callable[[Dataset], int]) -> None:
+        """There must be images to fit and to choose by."""
+        require_images(self, size(self.data), self.data.num_classes, len(self.l2))
+
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`, the chosen `l2`, and how many fits did not reach their optimum: `unconverged`, 0 unless something is wrong."""
         labels = _labels(self.data, workspace)
-        require_every_class(self, labels, self.data.num_classes, len(self.l2))
+        self.check(lambda data: len(labels))
+        require_every_class(self, labels, self.data.num_classes)
         probe = fit_probe(workspace.features(model, self.data), labels, self.l2)
         logits = workspace.features(model, self.on).double() @ probe.weight.T + probe.bias
         truth = _labels(self.on, workspace)
