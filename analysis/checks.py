@@ -7,6 +7,7 @@ from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.data.segmented import SegmentedImages
+from contrast.finetune import Finetune
 from contrast.segment import Segment
 from contrast.stage import Stage
 
@@ -52,6 +53,13 @@ def require_one_class(measure: Measure, *fields: str) -> None:
         require(single, measure, field, "must show one class an image", "Use MeanAveragePrecision for images of several classes.")
         whole = not isinstance(data, SegmentedImages)
         require(whole, measure, field, "has classes for pixels and none for an image", "Use Segmentation, or data with labels.")
+
+
+def require_one_class_tuned(measure: Measure) -> None:
+    """Raise `UserError` when a fine-tuning in `of` was one on images that show several classes."""
+    stages = measure.of if isinstance(measure.of, tuple) else (measure.of,)
+    single = not any(isinstance(stage, Finetune) and stage.data.multi_label for stage in stages)
+    require(single, measure, "of", "must be tuned on images of one class each", "Use MeanAveragePrecision for images of several classes.")
 
 
 def require_classes(measure: Measure, outputs: int, on: Dataset) -> None:

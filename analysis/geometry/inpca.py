@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from analysis.checks import require_one_class_tuned
 from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
 from analysis.geometry.progress import progress
 from analysis.measure import Drawn, Measure
@@ -45,6 +46,7 @@ class InPCA(Measure):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(isinstance(self.of, tuple), self, "of", "must be a tuple of stages", "Pass of=(tuned, ...), one or more.")
+        require_one_class_tuned(self)
         require(1 <= self.dimensions <= _KEPT, self, "dimensions", f"must be between 1 and {_KEPT}", "Use 3.")
         tasks = {getattr(stage, field.name) for stage in self._stages for field in fields(stage) if field.name == "data"}
         require(len(tasks) <= 1, self, "of", "must be runs on one data set", "Make one InPCA a task.")

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
-from analysis.checks import require_classes, require_one_class, require_one_stage
+from analysis.checks import require_classes, require_one_class, require_one_class_tuned, require_one_stage
 from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
 from analysis.measure import Drawn, Measure
 from contrast.component import require
@@ -47,6 +47,7 @@ class Progress(Measure):
         super().__post_init__()
         require_one_stage(self)
         require_one_class(self, "on")
+        require_one_class_tuned(self)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`t`, `bhattacharyya`, `length_ratio` and `clipped_share`."""

@@ -14,7 +14,7 @@ from contrast.augmentations.views import Views
 from contrast.batches.passes import Passes
 from contrast.data.dataset import Images
 from contrast.distributed import Processes
-from contrast.finetuning.method import Batch, Tuned, TuningMethod
+from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy
 from contrast.finetuning.on_features import fit, kept, truth
 from contrast.finetuning.record import LogProbRecord
 from contrast.forward import Forward
@@ -73,9 +73,10 @@ class TuningStep:
             return loss, loss.new_zeros(())
         forward = Forward(net.net, len(batch.labels), self.processes, self.precision)
         logits = forward.first(batch.views)
-        loss = CrossEntropy()(logits, batch.labels)
         if self.penalty is None:
+            loss = cross_entropy(full_precision(logits)[:, 0], batch.labels)
             return loss, loss.new_zeros(())
+        loss = CrossEntropy()(logits, batch.labels)
         return loss, self.penalty(forward, batch.views, logits, batch.labels, CrossEntropy())
 
     def batch(self, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> Batch:

@@ -11,7 +11,7 @@ import torchvision.transforms.functional as scaling
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from analysis import FGSM, KNN, PGD, Accuracy, LinearProbe, MeanAveragePrecision, MeanPerClass, TopK, customary
+from analysis import FGSM, KNN, PGD, Accuracy, InPCA, LinearProbe, MeanAveragePrecision, MeanPerClass, Progress, TopK, customary
 from contrast import (
     BSS,
     DELTA,
@@ -19,6 +19,7 @@ from contrast import (
     Classifier,
     ClassPairs,
     CoreTuning,
+    CropFlip,
     CropViews,
     CrossEntropy,
     Digits,
@@ -182,9 +183,13 @@ def test_what_reads_one_class_an_image_refuses_images_of_several(field, make):
         make()
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"frozen": False, "method": BSS()}, {"frozen": False, "method": DELTA()}, {"head": MLPClassifier(8)}], ids=repr
-)
+TUNINGS = [
+    *({}, {"head": MLPClassifier(8), "views": CropFlip()}),
+    *({"frozen": False}, {"frozen": False, "method": BSS()}, {"frozen": False, "method": DELTA()}),
+]
+
+
+@pytest.mark.parametrize("changes", TUNINGS, ids=repr)
 def test_a_fine_tuning_learns_them_class_by_class_and_goes_on_to_the_last_bit(voc, tmp_path_factory, changes):
     """Its loss is the binary cross-entropy of the logits that are left, it falls, and the measure of such data judges it."""
     bench = Bench(tmp_path_factory.mktemp("bench"), voc)
@@ -200,6 +205,13 @@ def test_a_fine_tuning_learns_them_class_by_class_and_goes_on_to_the_last_bit(vo
     assert "log_probs" not in whole.arrays()
     assert whole.results["loss"] < curve(whole)[0]["loss"]
     assert 0 < bench.run(MeanAveragePrecision(stage, on=VOC)).results["map"] < 100
+
+
+def test_the_way_of_a_fine_tuning_on_them_has_no_progress_to_a_class():
+    tuned = Finetune(NET, data=VOC, seed=0)
+    for make in (lambda: Progress(tuned), lambda: InPCA((tuned,))):
+        with pytest.raises(UserError, match=r"\.of = .*must be tuned on images of one class each"):
+            make()
 
 
 def test_what_reads_no_class_takes_them():
