@@ -37,7 +37,7 @@ def left_out_domains(preset: str = "paper") -> Sweep:
     space, seeds = chosen(
         preset,
         {
-            "smoke": (LeftOutDomains(start[0], start[1], tuple(small.values()), epochs=2, batch_size=16), (0, 1)),
+            "smoke": (LeftOutDomains(start[0], start[1], tuple(small.values()), epochs=1, batch_size=32), (0, 1)),
             "paper": (LeftOutDomains(_moco_v2(), _supervised(), (*leave_one_out(PACS).values(), *leave_one_out(VLCS).values())), (0, 1, 2)),
         },
     )

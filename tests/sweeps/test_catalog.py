@@ -73,7 +73,7 @@ def test_the_smoke_fine_tunings_share_encoders_and_are_compared_by_seed(fresh_ro
 
 def test_every_domain_is_left_out_once_and_counts_once_in_the_mean(fresh_root, tmp_path):
     """Of other sizes; the table's mean is that of the four accuracies that the store holds."""
-    rng, sizes = np.random.default_rng(0), dict(zip(PACS.domain_names, (2, 3, 4, 2), strict=True))
+    rng, sizes = np.random.default_rng(0), dict(zip(PACS.domain_names, (1, 2, 3, 1), strict=True))
     for domain, count in sizes.items():
         for name in "abcdefg":
             folder = tmp_path / "PACS" / domain / name
