@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrast.finetuning.method import cross_entropy
-from contrast.finetuning.stage_maps import last_convolution, without_filter
+from contrast.finetuning.stage_maps import last_convolution, without_filters
 
 Seen = Callable[[], Iterator[tuple[Tensor, Tensor]]]  # inputs [N, C, H, W] and labels, as in a `Batch`
 
@@ -22,8 +22,8 @@ def channel_attention(encoder: nn.Module, seen: Seen, classes: int) -> list[Floa
     """The attention of the last convolution of every stage of a residual network, positive and of sum 1 each.
 
     `encoder` is in eval mode; `seen()` gives batches of its inputs and their labels. A linear probe is trained on its features of
-    all of them, and the rise of the probe's loss is the mean over the first ten: one pass through what lies behind a filter for
-    every filter and batch.
+    all of them, and the rise of the probe's loss is the mean over the first ten: a pass through the later stages for every filter
+    and batch.
     """
     probe = linear_probe(encoder, seen, classes)
     rises = [filter_rises(encoder, probe, inputs, labels) for inputs, labels in islice(seen(), MOST_BATCHES)]
@@ -58,7 +58,8 @@ def linear_probe(encoder: nn.Module, seen: Seen, classes: int) -> nn.Linear:
 def filter_rises(encoder: nn.Module, probe: nn.Linear, inputs: Float[Tensor, "n c h w"], labels: Tensor) -> list[Tensor]:
     """Of every stage the rise of the loss [C] where one filter of its last convolution is zeroed at a time.
 
-    What lies before a stage's last block is computed once.
+    Behind that convolution its block works channel by channel, up to the block's end: all filters are zeroed at once, and a channel
+    of what comes out is put in the place of the same channel of what the whole block gives. Only later stages run for each.
     """
     parts = list(encoder.named_children())
     rises, x = [], inputs
@@ -68,12 +69,14 @@ def filter_rises(encoder: nn.Module, probe: nn.Linear, inputs: Float[Tensor, "n 
             continue
         *before, block = part.children()
         x = nn.Sequential(*before)(x)
-        behind = nn.Sequential(block, *(later for _, later in parts[i + 1 :]), probe)
-        layer = last_convolution(part)
-        losses = []
-        for channel in range(layer.out_channels):
-            with without_filter(layer, channel):
-                losses.append(cross_entropy(behind(x), labels))
-        rises.append(torch.stack(losses) - cross_entropy(behind(x), labels))
+        with without_filters(last_convolution(part)):
+            blank = block(x)
         x = block(x)
+        behind = nn.Sequential(*(later for _, later in parts[i + 1 :]), probe)
+        losses = []
+        for channel in range(x.shape[1]):
+            lesser = x.clone()
+            lesser[:, channel] = blank[:, channel]
+            losses.append(cross_entropy(behind(lesser), labels))
+        rises.append(torch.stack(losses) - cross_entropy(behind(x), labels))
     return rises

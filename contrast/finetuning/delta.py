@@ -33,7 +33,8 @@ class DELTA(TuningMethod):
     plain feature maps, the sum of |M_c - M0_c|^2 / 2, without W, C and H W.
 
     Both are means over the images of a batch, which the paper's formula gives for one. The published code sums over them, which is
-    batch size times as much: `summed=True`, for which its alpha of 0.01 was chosen. Give the optimiser no weight decay.
+    batch size times as much: `summed=True`, for which its alpha of 0.01 was chosen; plain maps summed are H W times as much again,
+    and diverge at rates such as 0.1. Give the optimiser no weight decay.
     """
 
     alpha: float = 0.01

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from contrast.component import UserError
@@ -39,13 +40,11 @@ def tapped(encoder: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def without_filter(layer: nn.Conv2d, channel: int) -> Iterator[None]:
-    """`layer` gives zeros in `channel`, as if that filter were zero."""
+def without_filters(layer: nn.Conv2d) -> Iterator[None]:
+    """`layer` gives zeros, as if all its filters were zero."""
 
     def blank(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        blanked = output.clone()
-        blanked[:, channel] = 0
-        return blanked
+        return torch.zeros_like(output)
 
     handle = layer.register_forward_hook(blank)
     try:
