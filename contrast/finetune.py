@@ -93,7 +93,7 @@ class Finetune(Stage):
         require(self.steps is None or self.steps >= 1, self, "steps", "must be at least 1", "None is one pass over the data an epoch.")
         _require_regime(self)
         if self.method is not None:
-            self.method.check(self.batch_size, self.epochs)
+            self.method.check(self.batch_size, self.epochs, self.data.num_classes)
             self.method.check_parts(_encoder_of(self.of), self.head or Classifier())
         _require_views(self)
         if self.penalty is not None:

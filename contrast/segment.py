@@ -94,7 +94,8 @@ class Segment(Stage):
             found = strides_of(encoder, 3)
             rule = f"must be one of the strides before the encoder's last ({', '.join(map(str, np.cumprod(found)))})"
             require(reachable(found, self.output_stride), self, "output_stride", rule, "Use None for the encoder's own.")
-        self._beside(Net(self.data.mean, self.data.std, nn.Identity(), nn.Identity()))  # which a method may refuse
+        if self.method is not None:
+            self.method.check(self.batch_size, self.epochs, self.data.pixel_classes)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and learning rate of each epoch, and with a method the objective, which is what is minimised."""

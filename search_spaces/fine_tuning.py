@@ -13,10 +13,13 @@ from analysis import Accuracy
 from contrast import (
     BSS,
     CIFAR10,
+    DELTA,
     L2SP,
     RIFLE,
     SCL,
     SGD,
+    Augment,
+    BiTuning,
     Classifier,
     CoreTuning,
     Cosine,
@@ -25,7 +28,10 @@ from contrast import (
     Dataset,
     FeatureMixup,
     Finetune,
+    HorizontalFlip,
+    MixAndMatch,
     Pretrain,
+    RandomResizedCrop,
     Stage,
     TuningMethod,
 )
@@ -42,8 +48,17 @@ ABLATION: dict[str, TuningMethod | None] = {
     "core_unfocused": CoreTuning(focal=False),
     "core": CoreTuning(),
 }
-TUNING: dict[str, TuningMethod | None] = ABLATION | {"l2sp": L2SP(), "bss": BSS(), "rifle": RIFLE(1)}
+TUNING: dict[str, TuningMethod | None] = ABLATION | {
+    "l2sp": L2SP(),
+    "m_and_m": MixAndMatch(),
+    "delta": DELTA(),
+    "delta_plain": DELTA(attention=False),
+    "bss": BSS(),
+    "rifle": RIFLE(1),
+    "bi_tuning": BiTuning(),
+}
 METHODS = (*TUNING, "sl_ce")
+NO_DECAY = ("l2sp", "delta", "delta_plain")  # they draw the weights to their start in the place of weight decay
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class FineTuningMethods:
         )
 
     def tuned(self, net: Stage, method: str, task: Dataset, seed: int) -> Finetune:
-        """The encoder tuned by one method; L2SP stands in the place of weight decay."""
+        """The encoder tuned by one method; Bi-tuning alone compares two views of an image, of like crops."""
         return Finetune(
             net,
             data=task,
@@ -95,10 +110,10 @@ class FineTuningMethods:
             epochs=self.epochs,
             frozen=False,
             batch_size=self.batch_size,
-            optimizer=SGD(lr=self.lr, nesterov=True, weight_decay=0.0 if method == "l2sp" else 1e-4),
+            optimizer=SGD(lr=self.lr, nesterov=True, weight_decay=0.0 if method in NO_DECAY else 1e-4),
             schedule=Cosine(0.0),
             head=Classifier(bias=False),
-            views=CropFlip(),
+            views=Augment((RandomResizedCrop((0.2, 1.0)), HorizontalFlip()), 2) if method == "bi_tuning" else CropFlip(),
             method=TUNING.get(method),
             precision=self.precision,
         )

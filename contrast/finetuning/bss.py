@@ -26,7 +26,7 @@ class BSS(TuningMethod):
         require(0 <= self.eta < float("inf"), self, "eta", "must be 0 or above and finite", "0.001 is usual.")
         require(self.k >= 1, self, "k", "must be at least 1", "1 is usual.")
 
-    def check(self, batch_size: int, epochs: int) -> None:
+    def check(self, batch_size: int, epochs: int, classes: int) -> None:
         """A batch has at most as many singular values as images."""
         require(self.k <= batch_size, self, "k", f"is above the batch ({batch_size} images)", "Lower k, or enlarge batch_size.")
 

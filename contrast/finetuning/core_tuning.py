@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from contrast import random
 from contrast.augmentations.draws import Draws
-from contrast.component import UserError, require
+from contrast.component import require
 from contrast.finetuning.focal_contrast import among_all, among_own, focal_contrast
 from contrast.finetuning.hard_mixing import (
     Mixed,
@@ -70,11 +70,14 @@ class CoreTuning(TuningMethod):
             if getattr(self, field) is False:
                 object.__setattr__(self, field, None)
 
+    def check(self, batch_size: int, epochs: int, classes: int) -> None:
+        """The official numbers must be able to tell the classes apart."""
+        known = self.membership is None or classes <= _MOST_OFFICIAL
+        rule = f"tells at most {_MOST_OFFICIAL} classes apart, and the task has {classes}"
+        require(known, self, "membership", rule, "Leave it out for the paper's membership.")
+
     def beside(self, net: Net, width: int, classes: int, seed: int) -> nn.Module:
-        """The contrastor; raises `UserError` for more classes than the official numbers can tell apart."""
-        if self.membership is not None and classes > _MOST_OFFICIAL:
-            rule = f"tells at most {_MOST_OFFICIAL} classes apart, and the task has {classes}"
-            raise UserError(f"CoreTuning.membership = 'official': {rule}. Leave it out for the paper's membership.")
+        """The contrastor."""
         return self.contrastor.build(width, classes, random.generator(seed, "contrastor"))
 
     def __call__(self, tuned: Tuned, batch: Batch) -> Float[Tensor, ""]:

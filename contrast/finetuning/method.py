@@ -92,8 +92,8 @@ class TuningMethod(Component, ABC):
         """The top's learning rate in `epoch`, where `lr` is the optimiser's; None is the schedule's."""
         return None
 
-    def check(self, batch_size: int, epochs: int) -> None:
-        """Raise `UserError` where it cannot do with batches of so many images, or so many epochs."""
+    def check(self, batch_size: int, epochs: int, classes: int) -> None:
+        """Raise `UserError` where it cannot do with batches of so many images, so many epochs, or so many classes."""
 
     def check_parts(self, encoder: Encoder | None, head: Head) -> None:
         """Raise `UserError` where it cannot do with this encoder, None where it is not known, or this classifier."""

@@ -31,7 +31,7 @@ class RIFLE(TuningMethod):
         if self.cyclic is False:
             object.__setattr__(self, "cyclic", None)
 
-    def check(self, batch_size: int, epochs: int) -> None:
+    def check(self, batch_size: int, epochs: int, classes: int) -> None:
         """Every period has an epoch."""
         rule = f"makes more periods than the {epochs} epochs"
         require(self.restarts < epochs, self, "restarts", rule, "Lower it, or train longer.")

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
 from contrast import CoreTuning, MLPHead, SupCon, UserError
@@ -21,7 +20,6 @@ from contrast.finetuning.hard_mixing import (
     strict_partners,
 )
 from contrast.losses.supervised_contrastive import NOBODY
-from contrast.model import Net
 
 F64 = torch.float64
 
@@ -211,7 +209,7 @@ def test_official_numbers_take_some_different_labels_for_one():
 
 def test_more_classes_than_the_official_numbers_tell_apart_are_refused():
     with pytest.raises(UserError, match=r"CoreTuning\.membership = 'official': tells at most 18 classes apart, and the task has 19"):
-        CoreTuning(membership="official").beside(Net((0.5,), (0.5,), nn.Identity(), nn.Identity()), 4, 19, 0)
+        CoreTuning(membership="official").check(64, 1, 19)
 
 
 @pytest.mark.parametrize("method", [CoreTuning(), CoreTuning(membership="official")], ids=repr)
