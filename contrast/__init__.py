@@ -64,6 +64,7 @@ from contrast.data import MaskFolder as MaskFolder
 from contrast.data import MultiDigits as MultiDigits
 from contrast.data import OxfordPets as OxfordPets
 from contrast.data import RandomBits as RandomBits
+from contrast.data import Resized as Resized
 from contrast.data import StanfordCars as StanfordCars
 from contrast.data import STL10Unlabeled as STL10Unlabeled
 from contrast.data import TwoSizes as TwoSizes

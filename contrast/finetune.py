@@ -129,7 +129,10 @@ class Finetune(Stage):
         if not self.frozen:
             require(size(self.data) >= 2, self, "data", "has fewer than 2 images", "Use more images.")
         if self.views is not None:
-            view_size(self.views, self.data)
+            made, judged = view_size(self.views, self.data), self.data.shape
+            rule = "makes images of {1} x {2} pixels, and the network is judged by those of the data, {4} x {5}".format(*made, *judged)
+            cure = f"Use views that keep the size, or data of that size, such as Resized(of=CIFAR10(), side={made[1]})."
+            require(made == judged, self, "views", rule, cure)
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and accuracy on `data` of each epoch, the learning rate, and what was minimised where that is more."""

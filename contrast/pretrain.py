@@ -51,7 +51,7 @@ class Pretrain(Stage):
     batch is one chunk, embeds it at once. `compiled` has `torch.compile` make the network's code, which takes a minute at the start
     and gives the same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
     `mix` (`MixUp`, `CutMix`) mixes each image, after its views are made, with the one before it in the batch, for a loss that takes
-    shares of classes.
+    shares of classes. `views` may make images of another size than those of `data`; monitors and measures read these as they are.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 

@@ -51,7 +51,10 @@ def moco_cifar(views: int = 2) -> Augment:
 
 
 def core256() -> Augment:
-    """Core-tuning's one view of 256 pixels: resized to 272, turned by up to 15 degrees, cropped, flipped."""
+    """Core-tuning's one view of 256 pixels: resized to 272, turned by up to 15 degrees, cropped, flipped.
+
+    It is for images of 256 pixels, as the network is tested on them: `Resized(of=CIFAR10(), side=256)`, or a data set's own `side`.
+    """
     return Augment((Resize(272), RandomRotation(15.0), RandomCrop(256, 0), HorizontalFlip()), 1)
 
 

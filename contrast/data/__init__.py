@@ -24,6 +24,7 @@ from contrast.data.multi_digits import MultiDigits as MultiDigits
 from contrast.data.oxford_pets import OxfordPets as OxfordPets
 from contrast.data.pacs import PACS as PACS
 from contrast.data.random_bits import RandomBits as RandomBits
+from contrast.data.resized import Resized as Resized
 from contrast.data.segmented import Scenes as Scenes
 from contrast.data.segmented import SegmentedImages as SegmentedImages
 from contrast.data.select import select as select

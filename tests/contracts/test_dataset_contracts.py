@@ -39,6 +39,7 @@ from contrast.data import (
     MultiDigits,
     OxfordPets,
     RandomBits,
+    Resized,
     SegmentedImages,
     StanfordCars,
     STL10Unlabeled,
@@ -50,10 +51,12 @@ FEW = Digits(per_class=20)
 EMBEDDED: list[Dataset] = [
     *(Digits(), MultiDigits(digits=2, of=FEW, side=20), MultiDigits(digits=4, placement="grid", of=FEW, side=16, add=True)),
     *(TwoSizes(second=10, first=6, of=FEW, side=20), DigitsOnImages(pool=8, of=FEW, digits=FEW, side=16), RandomBits(bits=3, of=FEW)),
+    *(Resized(of=FEW, side=12), Resized(of=DigitsOnImages(pool=8, of=FEW, digits=FEW, side=16), side=10)),
 ]
 OTHERS: list[Dataset] = [
     *(CIFAR10(), CIFAR100(), MNIST(), FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageNet(side=64)),
     *(ImageFolder(images="birds", count=20), MultiDigits(), TwoSizes(), DigitsOnImages(pool=64), RandomBits(bits=5, of=CIFAR10())),
+    *(Resized(of=CIFAR10(), side=256), Resized(of=CIFAR10(), side=64), Resized(of=CIFAR100(), side=64)),
     *(Birdsnap(), Caltech101(), Caltech101(background=True), DTD(), DTD(split=2), FGVCAircraft(), Flowers102(), Food101()),
     *(ImageNet20(), OxfordPets(), StanfordCars(), SUN397(), SUN397(split=2), SUN397(side=64), VOC2007()),
     *(VOC2012Segmentation(), MaskFolder(images="birds", count=20)),

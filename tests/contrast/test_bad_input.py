@@ -32,6 +32,7 @@ from contrast import (
     DigitsOnImages,
     DrLIM,
     FGVCAircraft,
+    Finetune,
     Flowers102,
     Food101,
     GeneralizedContrastive,
@@ -49,6 +50,7 @@ from contrast import (
     Pretrain,
     RandomBits,
     Resize,
+    Resized,
     ResNet18,
     ResNet50,
     SimCLRViews,
@@ -61,6 +63,7 @@ from contrast import (
     Triplet,
     TwoSizes,
     UserError,
+    core256,
 )
 from contrast.augmentations import Cutout, RandAugment, RandomCrop
 from contrast.augmentations.recipes import moco_v2
@@ -120,6 +123,10 @@ REFUSED = {
     "the same, MoCo": (lambda: replace(MOCO, data=BITS, views=SimCLRViews()), "1 or 3 channels, not 4"),
     "queue not divisible by the batch": (lambda: replace(MOCO, queue=25), r"MoCo\.queue = 25: must be a multiple of batch_size \(10\)"),
     "depth that no head has": (lambda: MLPHead(5), r"MLPHead\.depth = 5: must be an integer from 0 to 4"),
+    "views of another size than the tuning's images": (
+        lambda: Finetune(SIMCLR, data=Digits(per_class=3), views=core256(), frozen=False, seed=0),
+        r"Finetune\.views = .*: makes images of 256 x 256 pixels, and the network is judged by those of the data, 8 x 8",
+    ),
     "layer that the encoder lacks": (
         lambda: replace(SIMCLR, loss=Layerwise(NTXent(0.1), 4), head=StageHeads(MLPHead(1, 8), 4)),
         r"Pretrain\.loss = .*: is for 4 stages, and SmallResNet has 3",
@@ -151,6 +158,7 @@ SIZES = {
         MultiDigits(),
         TwoSizes(),
         DigitsOnImages(pool=4),
+        Resized(of=Digits(), side=16),
         *PHOTOGRAPHS,
     ],
     "padding": RandomCrop(),

@@ -1,4 +1,4 @@
-"""Data sets made from others: digits on a canvas, digits over images, random bits. The digits are scikit-learn's 8 x 8."""
+"""Data sets made from others: digits on a canvas, digits over images, random bits, other sizes. The digits are scikit-learn's 8 x 8."""
 
 from dataclasses import replace
 from hashlib import blake2b
@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as peer
+from PIL import Image
 from scipy import stats
+from torchvision.transforms import InterpolationMode
 
-from contrast import SGD, Classifier, CrossEntropy, Plain, Pretrain, SmallResNet, Workspace
-from contrast.augmentations import BitsBeside, CropViews, SimCLRViews
+from analysis import PGD, Accuracy
+from contrast import SGD, Classifier, CrossEntropy, Finetune, Plain, Pretrain, SmallResNet, Untrained, Workspace
+from contrast.augmentations import Augment, BitsBeside, CropViews, RandomCrop, RandomRotation, Resize, SimCLRViews
 from contrast.component import UserError
-from contrast.data import Digits, DigitsOnImages, MultiDigits, RandomBits, TwoSizes
+from contrast.data import VOC2007, Digits, DigitsOnImages, DomainFolder, FGVCAircraft, MultiDigits, RandomBits, Resized, TwoSizes
 from contrast.data.derived import paste_
 from contrast.data.multi_digits import composition
 from contrast.data.random_bits import hashed_bits
+from tests.bench import Bench
 
 FEW = Digits(per_class=20)
 
@@ -208,6 +212,61 @@ def test_views_leave_the_bits_as_they_are_and_without_bits_are_the_usual_ones(of
     assert torch.equal(BitsBeside(of, 0)(x[:, :1], ids, 0, 1), of(x[:, :1], ids, 0, 1))
 
 
+SELECTIONS = [{}, {"part": "fit", "classes": (2, 0)}, {"per_class": 11, "part": "held_out"}, {"fraction": 0.5, "part": "fit"}]
+
+
+@pytest.mark.parametrize("side", [8, 15, 32])
+def test_resized_images_are_torchvisions_of_pil_images_with_labels_and_ids_of_the_base(colour, side):
+    """Larger of 6 x 6 pixels in colour, and of 20 x 20 digits smaller, too; of every selection."""
+    of, root = colour
+    for base, selection in [(of, each) for each in SELECTIONS] + [(MultiDigits(of=FEW, side=20), {"part": "test"})]:
+        plain, made = replace(base, **selection).load(root), Resized(of=base, side=side, **selection).load(root)
+        assert np.array_equal(made.ids, plain.ids)
+        assert np.array_equal(made.labels, plain.labels)
+        for image, found in zip(plain.pixels, made.pixels, strict=True):
+            pil = Image.fromarray(image.transpose(1, 2, 0).squeeze())
+            wanted = peer.pil_to_tensor(peer.resize(pil, [side, side], interpolation=InterpolationMode.BICUBIC))
+            assert np.array_equal(found, wanted)
+
+
+def test_parts_of_resized_images_are_those_of_the_base_however_it_parts_its_own(tmp_path):
+    """Classes chosen twice, and domains, each of which holds out its own tenth; equal images stay apart."""
+    rng = np.random.default_rng(0)
+    for domain in ("Art", "Clipart", "Real"):
+        for i in range(24):
+            folder = tmp_path / "home" / domain / f"{i % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) * np.uint8(i not in (7, 9))).save(folder / f"{i}.png")
+    home = DomainFolder(images="home", domains=("Art", "Clipart", "Real"), target="Art", count=2, side=8)
+    chosen = Digits(classes=(5, 3, 8), per_class=30)
+    for base, classes, own in [(home, None, None), (home, (1,), (1,)), (chosen, (2, 0), (8, 5)), (chosen, None, chosen.classes)]:
+        resized, base_own = Resized(of=base, side=16, classes=classes), replace(base, classes=own)
+        parts = {}
+        for name in ("whole", "fit", "held_out", "test"):
+            made, plain = (replace(each, part=name).load(tmp_path) for each in (resized, base_own))
+            parts[name] = set(made.ids)
+            assert np.array_equal(made.ids, plain.ids)
+            assert np.array_equal(made.labels, plain.labels)
+            for image, found in zip(plain.pixels, made.pixels, strict=True):
+                assert np.array_equal(found[0], Image.fromarray(image[0]).resize((16, 16), Image.Resampling.BICUBIC))
+        assert parts["fit"] | parts["held_out"] == parts["whole"]
+        assert not parts["held_out"] & parts["fit"]
+        assert not parts["test"] & parts["whole"]
+
+
+def test_a_tuning_on_resized_images_takes_views_of_their_size_and_is_attacked_at_it(tmp_path):
+    task = Resized(of=Digits(per_class=3), side=32)
+    start = Untrained(data=task, encoder=SmallResNet(2), seed=0)
+    views = Augment((Resize(36), RandomRotation(15.0), RandomCrop(32, 0)), 1)
+    tuned = Finetune(start, data=task, views=views, frozen=False, epochs=1, seed=0)
+    tuned.check(lambda dataset: len(dataset.load(None).ids))
+    bench = Bench(tmp_path)
+    for stage in (start, tuned):
+        bench.run(stage)
+    attacked = bench.run(PGD(tuned, on=task, eps=(0.0,), steps=1)).results
+    assert attacked["clean"] == pytest.approx(bench.run(Accuracy(tuned, on=task)).results["accuracy"])
+
+
 def test_bits_that_the_images_lack_are_refused():
     with pytest.raises(UserError, match=r"BitsBeside.bits = 3: must be below the images' 3 channels"):
         BitsBeside(CropViews(), 3)(torch.rand(2, 3, 8, 8), np.arange(2), 0, 1)
@@ -237,6 +296,12 @@ def test_networks_see_bits_as_nought_and_one():
         (lambda: RandomBits(bits=33), "RandomBits.bits = 33"),
         (lambda: RandomBits(bits=3, of=Digits(fraction=0.5)), "RandomBits.of .*must be whole"),
         (lambda: BitsBeside(CropViews(), -1), "BitsBeside.bits = -1"),
+        (lambda: Resized(of=FEW, side=7), "Resized.side = 7: must be an integer from 8 to 4096"),
+        (lambda: Resized(of=FEW, side=5000), "Resized.side = 5000: must be an integer from 8 to 4096"),
+        (lambda: Resized(of=Digits(part="test"), side=16), "Resized.of .*must be whole"),
+        (lambda: Resized(of=DigitsOnImages(pool=4, redrawn="each epoch"), side=64), "must be the same in every epoch"),
+        (lambda: Resized(of=FGVCAircraft(), side=256), "Resized.of .*judged by mean per class.* Set its own side"),
+        (lambda: Resized(of=VOC2007(), side=256), "Resized.of .*must show one class an image"),
     ],
 )
 def test_values_out_of_range_are_refused_by_field(make, field):
