@@ -111,6 +111,11 @@ class Finetune(Stage):
         return self.epochs
 
     @property
+    def on_features(self) -> bool:
+        """Whether it learns on features that are computed once: those of a frozen encoder whose inputs nothing changes."""
+        return self.frozen and self.views is None and self.penalty is None and self.attack is None
+
+    @property
     def seen_as(self) -> Views:
         """`views`, or the images as they are."""
         return self.views or Plain()
@@ -137,8 +142,7 @@ class Finetune(Stage):
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
         """Yield loss and accuracy on `data` of each epoch, the learning rate, and what was minimised where that is more."""
         images, net = workspace.images(self.data), self._net(workspace)
-        moves = self.views is not None or self.penalty is not None or self.attack is not None
-        return (yield from (tune_net if moves or not self.frozen else tune_head)(self, workspace, net, images))
+        return (yield from (tune_head if self.on_features else tune_net)(self, workspace, net, images))
 
     def model(self, workspace: Workspace) -> Model:
         """The encoder with the trained classifier: `net(x)` gives logits of the task's classes."""

@@ -1,7 +1,7 @@
 """What a sweep will run, before it runs: stages by class, what is held already, how long the rest takes and what it costs.
 
 The forecast is the controller itself in virtual time, over what is held and saved. Times come from the pace of recorded
-stages of the class, an epoch, and sizes from their files; where there are none the figure is a guess and is marked as one.
+stages of the kind, an epoch, and sizes from their files; where there are none the figure is a guess and is marked as one.
 Candidates that were drawn keep their knobs, and those that were pruned or diverged want nothing more; the others are
 forecast as if none were better than another and nothing were pruned, so the figures are an upper bound.
 """
@@ -21,33 +21,13 @@ from sweeps.candidate import Unwritten
 from sweeps.controller import Controller
 from sweeps.engines.virtual import Clock, Imagined, Nature, Room, Virtual
 from sweeps.graph import Job
+from sweeps.paces import Paces
 from sweeps.population import Population
 from sweeps.resources import Resources, cores_only
 from sweeps.slots import Slots
 from sweeps.store import Store
 from sweeps.sweep import Sweep
 
-# Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its weights and arrays.
-# What is not named is a measure of a few passes over some features.
-GUESSES = {
-    "Pretrain": 20.0,
-    "MoCo": 20.0,
-    "VAE": 10.0,  # one view, not two
-    "Untrained": 1.0,
-    "Pretrained": 1.0,
-    "Finetune": 0.1,
-    "Segment": 120.0,  # 1,464 images of 512 pixels a side through a ResNet-50
-    "LinearProbe": 10.0,  # one fit for each strength of its grid
-    "LogisticRegression": 10.0,
-    "Landscape": 60.0,
-    "Segmentation": 60.0,
-}
-GUESS = 5.0
-SIZES = {
-    **{"Pretrain": 45_000_000, "MoCo": 45_000_000, "VAE": 2_000_000, "Untrained": 45_000_000, "Pretrained": 94_000_000},
-    **{"Finetune": 2_000_000, "Segment": 160_000_000, "Segmentation": 5_000_000},
-}
-SIZE = 200_000
 STARTUP = 10  # results that the default sampler draws at random before it learns
 
 
@@ -124,13 +104,13 @@ def forecast(sweep: Sweep, store: Store, searching: bool, means: Means = Means()
     first = ("Pretrain", "MoCo", "VAE", "Untrained", "Pretrained", "Finetune", "LogisticRegression", "Segment")
     order = sorted(by_class, key=lambda name: (name not in first, name != "Pretrain", name))
     rows = tuple(_row(name, by_class[name], graph.computed, paces) for name in order)
-    disk = _disk(rows, store)
+    disk = _disk([graph.jobs[identity].stage for identity in graph.computed], paces, store)
     found = Forecast(rows, _sharing(population), means, controller.meter.spent, disk)
     warnings = [*_crowded(sweep, store, searching, means, paces, drawn=bool(graph.reused)), *_lacking(sweep, store, found)]
     return replace(found, warnings=tuple(warnings))
 
 
-def imagined(sweep: Sweep, store: Store, searching: bool, means: Means, paces: "Paces") -> Controller:
+def imagined(sweep: Sweep, store: Store, searching: bool, means: Means, paces: Paces) -> Controller:
     """The controller after the sweep has run in virtual time; its meter tells the time and what was occupied."""
     clock, held = Clock(), Imagined(store.root)
     files = Unwritten(store.root, sweep.name)
@@ -152,29 +132,10 @@ def _further(sweep: Sweep) -> Metrics:
     return {"result": 0.0} | {"/".join(segments[n:]): 0.0 for segments in parts for n in range(1, len(segments))}
 
 
-class Paces:
-    """Seconds an epoch, and bytes, of each class of stages: the mean of its records, or a guess."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._known: dict[str, tuple[float, str]] = {}
-
-    def of(self, stage: Stage) -> float:
-        """Seconds an epoch of a stage; of one without epochs, the whole."""
-        return self.basis(type(stage).__name__)[0]
-
-    def basis(self, name: str) -> tuple[float, str]:
-        """Seconds an epoch of a class, and whether that is of a "record" or a "guess"."""
-        if name not in self._known:
-            paces = self.store.paces(name)
-            self._known[name] = (sum(paces) / len(paces), "record") if paces else (GUESSES.get(name, GUESS), "guess")
-        return self._known[name]
-
-
 def _row(name: str, jobs: list[Job], computed: set[str], paces: Paces) -> ClassForecast:
     missing = [job for job in jobs if job.fingerprint in computed]
-    pace, basis = paces.basis(name)
-    seconds = sum(pace * max(1, job.stage.length) for job in missing)
+    basis = "guess" if any(paces.pace(job.stage)[1] == "guess" for job in jobs) else "record"
+    seconds = sum(paces.of(job.stage) * max(1, job.stage.length) for job in missing)
     return ClassForecast(name, len(jobs), len(jobs) - len(missing), len(missing), round(seconds, 1), basis)
 
 
@@ -189,15 +150,12 @@ def _sharing(population: Population) -> dict[str, int]:
     return dict(sorted(leaves.items()))
 
 
-def _disk(rows: tuple[ClassForecast, ...], store: Store) -> dict[str, Any]:
+def _disk(missing: list[Stage], paces: Paces, store: Store) -> dict[str, Any]:
     """Bytes that the missing stages need, and that are free below the root."""
-    needed, guessed = 0.0, False
-    for row in rows:
-        sizes = store.sizes(row.stage)
-        guessed = guessed or (row.missing > 0 and not sizes)
-        needed += row.missing * (sum(sizes) / len(sizes) if sizes else SIZES.get(row.stage, SIZE))
+    sizes = [paces.size(stage) for stage in missing]
     there = next(path for path in (store.root.resolve(), *store.root.resolve().parents) if path.exists())
-    return {"needed": round(needed), "free": shutil.disk_usage(there).free, "basis": "guess" if guessed else "record"}
+    basis = "guess" if any(basis == "guess" for _, basis in sizes) else "record"
+    return {"needed": round(sum(size for size, _ in sizes)), "free": shutil.disk_usage(there).free, "basis": basis}
 
 
 def learned(trials: int, open_: int) -> int:

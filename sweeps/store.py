@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -199,16 +200,19 @@ class Store:
         """A function from upstream stages to artefacts, for the workspace of a worker."""
         return Resolver(self, identities)
 
-    def paces(self, name: str) -> list[float]:
-        """How many seconds an epoch of each finished stage of one class took; of a stage without epochs, the whole stage."""
-        records = (read_record(path) for path in sorted((self.root / "store" / name).glob("*/record.json")))
-        return [record.seconds / max(1, len(record.curve)) for record in records if record is not None]
+    def paces(self, name: str, alike: Callable[[Record], bool] = lambda record: True) -> list[float]:
+        """How many seconds an epoch of each finished stage of one class took, of those `alike`; of a stage without epochs, the whole."""
+        return [record.seconds / max(1, len(record.curve)) for record in self._finished(name) if alike(record)]
 
-    def sizes(self, name: str) -> list[int]:
-        """The bytes of what each finished stage of one class left."""
-        folders = [(path.parent, read_record(path)) for path in sorted((self.root / "store" / name).glob("*/record.json"))]
-        attempts = [folder / record.attempt for folder, record in folders if record is not None]
-        return [sum(path.stat().st_size for path in attempt.iterdir()) for attempt in attempts if attempt.is_dir()]
+    def sizes(self, name: str, alike: Callable[[Record], bool] = lambda record: True) -> list[int]:
+        """The bytes of what each finished stage of one class left, of those `alike`."""
+        records = [record for record in self._finished(name) if alike(record)]
+        kept = [self.root / "store" / name / record.fingerprint / record.attempt for record in records]
+        return [sum(path.stat().st_size for path in attempt.iterdir()) for attempt in kept if attempt.is_dir()]
+
+    def _finished(self, name: str) -> list[Record]:
+        paths = sorted((self.root / "store" / name).glob("*/record.json"))
+        return [record for record in map(read_record, paths) if record is not None]
 
     def curve_so_far(self, stage: Stage, identity: str) -> list[Metrics]:
         """The longest curve that an attempt at an unfinished stage has saved."""

@@ -15,16 +15,22 @@ import pytest
 import analysis
 import contrast
 from analysis.measure import Measure
+from contrast import AdversarialTraining, CropFlip, Finetune, InputGradient, MLPClassifier, Untrained
 from contrast.component import UserError
 from contrast.pretrain import Pretrain
 from contrast.stage import Stage
 from sweeps import Budget, Confirm, Sweep
-from sweeps.forecast import GUESS, GUESSES, SIZE, SIZES, Means, forecast, learned
+from sweeps.catalog.label_fractions import label_fractions
+from sweeps.fingerprint import describe
+from sweeps.forecast import Means, forecast, learned
+from sweeps.paces import GUESS, GUESSES, SIZE, SIZES, THROUGH, Paces, kind_of, recorded_kind
 from sweeps.resources import Resources
-from sweeps.store import Store, read_record
+from sweeps.seal import sealed
+from sweeps.store import Record, Store, read_record
 from tests.world import Long, Score, Spread, Train, World
 
-A_FEW_PASSES = {"Accuracy", "Alignment", "FGSM", "InPCA", "KNN", "PGD", "Progress", "Uniformity"}  # measures without a guess of their own
+A_FEW_PASSES = {"Accuracy", "Alignment", "FGSM", "InPCA", "KNN", "PGD", "Progress", "Uniformity"}
+A_FEW_PASSES |= {"MeanAveragePrecision", "MeanPerClass", "TopK"}  # measures without a guess of their own
 
 
 @pytest.fixture
@@ -149,6 +155,41 @@ def test_every_exported_stage_that_is_no_short_measure_has_a_guess_of_its_own(pa
     assert {kind.__name__ for kind in exported - short} <= GUESSES.keys()
     assert trained <= SIZES.keys()
     assert {kind.__name__ for kind in short} - GUESSES.keys() <= A_FEW_PASSES, "is it as short as those? Then name it there"
+
+
+TUNED = Finetune(Untrained(data=contrast.Digits(), encoder=contrast.SmallResNet(2), seed=0), data=contrast.Digits(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        *(({}, "Finetune"), ({"steps": 3, "head": MLPClassifier(8)}, "Finetune"), ({"frozen": False}, THROUGH)),
+        *(({"views": CropFlip()}, THROUGH), ({"penalty": InputGradient(0.1)}, THROUGH), ({"attack": AdversarialTraining(0.1)}, THROUGH)),
+    ],
+    ids=str,
+)
+def test_a_fine_tuning_through_the_network_is_another_kind_than_one_on_features(tmp_path, changes, kind):
+    """In guesses, and in records, from which times and sizes of its kind alone are taken."""
+    stage = replace(TUNED, **changes)
+    assert (kind_of(stage), kind_of(stage.of)) == (kind, "Untrained")
+    record = Record("0" * 32, "Finetune", describe(stage), "complete", {}, [{}] * 2, "attempt", {}, 0.0, 8.0, 8.0)
+    assert recorded_kind(record) == kind
+    store = Store(tmp_path)
+    assert (Paces(store).pace(stage), Paces(store).size(stage)) == ((GUESSES[kind], "guess"), (SIZES[kind], "guess"))
+    (tmp_path / "store" / "Finetune" / record.fingerprint / "attempt").mkdir(parents=True)
+    (tmp_path / "store" / "Finetune" / record.fingerprint / "record.json").write_text(sealed("record", vars(record)))
+    other = TUNED if kind == THROUGH else replace(TUNED, frozen=False)
+    assert (Paces(store).pace(stage), Paces(store).size(stage)) == ((4.0, "record"), (0.0, "record"))
+    assert Paces(store).pace(other) == (GUESSES[kind_of(other)], "guess")
+
+
+def test_few_labels_are_forecast_by_how_each_is_trained():
+    """Two of three methods go through the network, each at two fractions and two seeds, for 3 epochs."""
+    with World() as world:
+        found = forecast(label_fractions("smoke"), Store(world.root), searching=False)
+    row = next(row for row in found.stages if row.stage == "Finetune")
+    assert (row.missing, row.basis) == (12, "guess")
+    assert row.seconds == pytest.approx(3 * (8 * GUESSES[THROUGH] + 4 * GUESSES["Finetune"]))
 
 
 def test_sharing_says_how_many_results_hang_on_a_pretraining():
