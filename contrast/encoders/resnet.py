@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_FEWEST, _LARGEST = 16, 16 * 16  # channels from which, and places of a map up to which, oneDNN's strided 1x1 convolution is sound
 EXPANSION = 4  # of a bottleneck: its output is so many times as wide as its 3x3 convolution
 
 
@@ -108,8 +109,24 @@ class GlobalMean(nn.Module):
         return x.permute(0, 2, 3, 1).mean((1, 2))
 
 
+class Picking(nn.Conv2d):
+    """A strided 1x1 convolution that, of maps larger than 16 x 16, picks the places it reads and goes over them without a stride.
+
+    That is the same to rounding. oneDNN's strided one with few channels, which lie last in memory, writes behind its memory in the
+    gradient of the weights of larger maps, and the process ends (https://github.com/uxlfoundation/oneDNN/issues/6035).
+    """
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
+        """[N, C, H, W] -> [N, K, H / stride, W / stride], rounded up."""
+        if x.shape[2] * x.shape[3] <= _LARGEST:
+            return super().forward(x)
+        down, right = self.stride
+        return nn.functional.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)
+
+
 def convolution(channels: int, out: int, size: int, stride: int, generator: torch.Generator) -> nn.Conv2d:
     """A convolution without bias that keeps the resolution at stride 1; Kaiming-normal by fan-out, drawn from `generator`."""
-    layer = nn.Conv2d(channels, out, size, stride=stride, padding=size // 2, bias=False, device="meta").to_empty(device="cpu")
+    kind = Picking if size == 1 and stride > 1 and channels < _FEWEST else nn.Conv2d
+    layer = kind(channels, out, size, stride=stride, padding=size // 2, bias=False, device="meta").to_empty(device="cpu")
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
     return layer

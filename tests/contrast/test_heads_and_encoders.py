@@ -7,6 +7,7 @@ from torch import nn
 
 from contrast.component import UserError
 from contrast.encoders import ResNet18, SmallResNet
+from contrast.encoders.resnet import Picking, convolution
 from contrast.heads import Classifier, MLPHead
 
 
@@ -81,6 +82,37 @@ def test_the_gradient_of_pooled_features_lies_in_memory_as_the_activations_do():
     net[-1](maps).square().sum().backward()
     assert seen[0].stride() == maps.stride()
     assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [15, 16, 17])
+def test_a_thin_shortcut_is_torchs_convolution(stride, side):
+    """Output, gradients of input and of weights, to rounding, up to 16 x 16 to the last bit; with a bias, as folding leaves it."""
+    thin, wide = (convolution(channels, 32, 1, 2, seeded()) for channels in (8, 16))
+    assert (type(thin), type(wide)) == (Picking, nn.Conv2d)
+    plain = nn.Conv2d(8, 32, 1, stride)
+    plain.weight, thin.bias, thin.stride = thin.weight, plain.bias, plain.stride
+    found = []
+    for layer in (thin, plain):
+        x = torch.rand(4, 8, side, 16, generator=seeded(1)).contiguous(memory_format=torch.channels_last).requires_grad_()
+        out = layer.to(memory_format=torch.channels_last)(x)
+        weights = torch.rand(out.shape, generator=seeded(2)).contiguous(memory_format=torch.channels_last)
+        found.append((out, *torch.autograd.grad((out * weights).sum(), [x, layer.weight])))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5 * (side > 16), atol=1e-5 * (side > 16))
+
+
+def test_a_thin_encoder_has_the_same_gradients_of_large_images_in_either_memory_format():
+    """To 1e-4 of the largest; with a strided convolution in its shortcuts oneDNN crashes here."""
+    grads = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        net = SmallResNet(2).build(3, seeded()).to(memory_format=layout)
+        x = torch.rand(4, 3, 96, 96, generator=seeded(1)).contiguous(memory_format=layout)
+        net(x).square().sum().backward()
+        grads.append([weight.grad for weight in net.parameters()])
+    worst = max(float(grad.abs().max()) for grad in grads[0])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4 * worst)
 
 
 def test_convolutions_start_kaiming_normal_by_fan_out_and_normalisation_at_the_identity():
