@@ -19,6 +19,7 @@ from sweeps.grid import combinations
 from sweeps.idle import refuse_idle_without_knobs
 from sweeps.objective import matches
 from sweeps.resources import Resources, cores_only, declared, parsed
+from sweeps.rotations import refuse_seen_target, refuse_shared_choice
 from sweeps.samplers import Grid, built
 from sweeps.search import CornerTrial, check_given, corners, fixed
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
@@ -47,7 +48,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
 
     @cache
     def size(dataset: Dataset) -> int:
-        return len(dataset.load(data).labels)
+        return len(call_with(f"{type(dataset).__name__}.load", dataset, partial(dataset.load, data)).labels)
 
     @cache
     def check_files(stage: Stage) -> None:
@@ -59,6 +60,7 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
             parts = list(walk(stage))
             if phase == "search":
                 refuse_test_split(stage, key, parts)
+            refuse_seen_target(key, stage)
             for part in parts:
                 if isinstance(part, Dataset):
                     size(part)
@@ -86,6 +88,7 @@ def check_corners(sweep: Sweep, searching: bool, check: Callable[[dict[str, Stag
                 _check_keys(sweep, label, stages)
                 if phase == "search":
                     refuse_idle_monitor(sweep, stages)
+                    refuse_shared_choice(sweep, stages)
                 built += stages.values()
                 keys |= stages
         seeds = sweep.confirm.seeds if searching and sweep.confirm is not None else sweep.seeds

@@ -83,8 +83,9 @@ class Domains(Dataset, ABC):
 def leave_one_out(kind: type[Several], **fields: Any) -> dict[str, Several]:  # noqa: ANN401 (whatever fields `kind` has)
     """Every rotation: for each domain of `kind`, its value with that domain as the target; `fields` are the others, the same in all.
 
-    The mean over the rotations, which is what is reported (Avg), counts each domain once, however many images it has. Raises
-    `UserError` where neither `kind` nor the fields name the domains.
+    The mean over the rotations, which is what is reported (Avg), counts each domain once, however many images it has. Nothing may be
+    chosen by it: a target is a source of the other rotations, so each is tuned alone. Raises `UserError` where neither `kind` nor the
+    fields name the domains.
     """
     domains = fields.get("domains", vars(kind).get("domain_names"))
     if not isinstance(domains, tuple) or "target" in fields:
