@@ -4,10 +4,12 @@ import re
 import runpy
 import sys
 import warnings
+from dataclasses import fields
 
 import pytest
 import typer
 
+import contrast
 from sweeps.script import app
 from tests import driver
 from tests.driver import REPOSITORY
@@ -70,6 +72,23 @@ def test_every_command_and_option_exists():
 def test_options_in_prose_exist():
     known = {option for command in SWEEPS.commands.values() for parameter in command.params for option in parameter.opts}
     assert {words[0] for words in INLINE if words[0].startswith("--")} <= known
+
+
+def test_its_tables_of_fine_tuning_hold_every_field_and_every_method(tmp_path):
+    section = README.partition("## Fine-tuning\n")[2].partition("\n## ")[0]
+    firsts = [code for row in re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE) for code in re.findall(r"`([^`]+)`", row)]
+    values = [f"dict({code})" if "=" in code.partition("(")[0] else code for code in firsts if code != "method"]
+    script = tmp_path / "tables.py"
+    script.write_text(f"from contrast import *\nVALUES = [{', '.join(values)}]\n")
+    held = runpy.run_path(str(script))["VALUES"]
+    start = contrast.Untrained(data=contrast.Digits(), encoder=contrast.SmallResNet(), seed=0)
+    given = [value for value in held if isinstance(value, dict)]
+    for value in given:
+        contrast.Finetune(start, data=contrast.Digits(), seed=0, **({"frozen": False} | value))
+    plain = {"of", "data", "seed", "epochs", "batch_size", "optimizer", "schedule"}
+    assert {name for value in given for name in value} | plain == {each.name for each in fields(contrast.Finetune)}
+    exported = {kind for kind in vars(contrast).values() if isinstance(kind, type) and issubclass(kind, contrast.TuningMethod)}
+    assert {type(value) for value in held if isinstance(value, contrast.TuningMethod)} == exported - {contrast.TuningMethod}
 
 
 def test_every_command_of_rays_exists():
