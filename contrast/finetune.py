@@ -21,6 +21,7 @@ from contrast.augmentations.views import Views
 from contrast.batches.passes import Passes
 from contrast.component import require, walk
 from contrast.data.dataset import Dataset
+from contrast.data.segmented import SegmentedImages
 from contrast.encoders.encoder import Encoder
 from contrast.finetuning.method import TuningMethod
 from contrast.finetuning.on_features import tune_head
@@ -30,7 +31,7 @@ from contrast.heads.head import Head
 from contrast.losses.cross_entropy import CrossEntropy
 from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine import Cosine
-from contrast.optim.optimizer import Optimizer
+from contrast.optim.optimizer import Optimizer, decays
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
 from contrast.penalties.penalty import Penalty
@@ -47,9 +48,10 @@ class Finetune(Stage):
     `encoder_rate` (above 0, at most 1; None is 1) times the rate. `head` (None: a linear one) is the classifier, `views` (None: the
     images as they are) what it is trained on, `method` (None: cross-entropy) what is minimised, `penalty` a gradient penalty of the
     cross-entropy, `attack` what every batch is changed by in adversarial training. An epoch is one pass over `data`, or `steps`
-    steps (at least 1), whatever there is of it, as label fractions need it. `precision`: None is float32. `normalization`: None is
-    the task's, "encoder" the one that the encoder was trained in, which matters where they are far apart: SimCLR's own weights
-    (`SimCLRKeys`) know pixels from 0 to 1.
+    steps (at least 1), whatever there is of it, as label fractions need it. `micro_batch` (at least 2; None: the whole) parts a batch:
+    batch normalisation, and a method, which contrasts and mines, see so many images at once, and gradients are those of the mean.
+    `precision`: None is float32. `normalization`: None is the task's, "encoder" the one that the encoder was trained in, which matters
+    where they are far apart: SimCLR's own weights (`SimCLRKeys`) know pixels from 0 to 1.
 
     Images that show several classes (`VOC2007`) are learnt class by class, with binary cross-entropy; then there are no `log_probs`.
 
@@ -73,15 +75,19 @@ class Finetune(Stage):
     attack: Attack | None = None
     encoder_rate: float | None = None
     steps: int | None = None
+    micro_batch: int | None = None
     precision: Literal["bf16"] | None = None
     normalization: Literal["encoder"] | None = None
 
     def __post_init__(self) -> None:
-        require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
+        leaves = isinstance(self.of, Stage) and type(self.of).model is not Stage.model
+        require(leaves, self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
         require(self.epochs >= 1, self, "epochs", "must be at least 1", "Use 30, as the protocol does.")
         least = self.schedule.fewest_epochs
         require(self.epochs >= least, self, "schedule", f"takes {least} epochs or more, not {self.epochs}", "Train longer or shorten it.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
+        several = self.data.num_classes >= 2 and not isinstance(self.data, SegmentedImages)
+        require(several, self, "data", "must have images of two classes or more", "Name more classes, or use Segment for masks.")
         if self.data.multi_label:
             one_by_one = (self.method is None or self.method.takes_targets) and self.penalty is None and self.attack is None
             cure = "Use method=None, L2SP(), DELTA(), BSS() or RIFLE() without penalty and attack, or other data."
@@ -91,9 +97,16 @@ class Finetune(Stage):
         fewest = 1 if self.frozen else 2
         require(self.batch_size >= fewest, self, "batch_size", f"must be at least {fewest}", "Use 256, as the protocol does.")
         require(self.steps is None or self.steps >= 1, self, "steps", "must be at least 1", "None is one pass over the data an epoch.")
+        parted = self.micro_batch is None or self.micro_batch >= 2
+        require(parted, self, "micro_batch", "must be at least 2", "Use 64 of 256, as Core-tuning does; None is the whole batch.")
+        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
+            object.__setattr__(self, "micro_batch", None)
         _require_regime(self)
         if self.method is not None:
-            self.method.check(self.batch_size, self.epochs, self.data.num_classes)
+            self.method.check(self.seen_together, self.epochs, self.data.num_classes)
+            fits = self.method.decays or not decays(self.optimizer)
+            rule = f"has weight decay beside {type(self.method).__name__}, which stands in its place"
+            require(fits, self, "optimizer", rule, "Set weight_decay=0.0.")
             self.method.check_parts(_encoder_of(self.of), self.head or Classifier())
         _require_views(self)
         if self.penalty is not None:
@@ -101,6 +114,8 @@ class Finetune(Stage):
             require(fits, self, "penalty", "goes with cross-entropy alone", "Use InputGradient(0.1) with method=None.")
             if self.penalty.weight == 0:
                 object.__setattr__(self, "penalty", None)
+        if self.views == Plain() and not self.frozen:
+            object.__setattr__(self, "views", None)
         for field, usual in (("head", Classifier()), ("encoder_rate", 1.0)):
             if getattr(self, field) == usual:
                 object.__setattr__(self, field, None)
@@ -116,9 +131,19 @@ class Finetune(Stage):
         return self.frozen and self.views is None and self.penalty is None and self.attack is None
 
     @property
+    def keeps_heads(self) -> bool:
+        """Whether the classifier of every epoch is kept."""
+        return self.on_features and (self.head is None or isinstance(self.head, Classifier))
+
+    @property
     def seen_as(self) -> Views:
         """`views`, or the images as they are."""
         return self.views or Plain()
+
+    @property
+    def seen_together(self) -> int:
+        """Images that a method sees at once."""
+        return self.micro_batch or self.batch_size
 
     @property
     def passes(self) -> Passes:
@@ -131,6 +156,8 @@ class Finetune(Stage):
         rule = f"has images of {given} channels, and the encoder was trained on {known}"
         require(known in (None, given), self, "data", rule, "Use another encoder, or bring the images to its channels.")
         require(size(self.data) >= self.data.num_classes, self, "data", "has fewer images than classes", "Use more images a class.")
+        if self.method is not None:
+            self.method.check(min(self.seen_together, size(self.data)), self.epochs, self.data.num_classes)
         if not self.frozen:
             require(size(self.data) >= 2, self, "data", "has fewer than 2 images", "Use more images.")
         if self.views is not None:
@@ -185,6 +212,9 @@ def _require_regime(stage: Finetune) -> None:
         cure = "Set frozen=False, or leave it out."
         require(stage.method is None, stage, "method", "tunes the encoder, and frozen=True keeps it", cure)
         require(stage.encoder_rate is None, stage, "encoder_rate", "has no effect on a frozen encoder", cure)
+    for field in ("precision", "micro_batch"):
+        acts = getattr(stage, field) is None or not stage.on_features
+        require(acts, stage, field, "has no effect on features that are computed once", "Leave it out, or set frozen=False.")
     rate = stage.encoder_rate is None or 0 < stage.encoder_rate <= 1
     require(rate, stage, "encoder_rate", "must be above 0 and at most 1", "0.1 is usual; frozen=True is 0.")
 

@@ -16,6 +16,16 @@ from torch import Tensor, uint8
 CURVE, STATE = "curve.jsonl", "state.safetensors"
 
 
+def row_file(folder: Path, epoch: int) -> Path:
+    """Where an attempt writes what belongs to the state after `epoch` and is too large to be written again with every state."""
+    return folder / f"row-{epoch:05d}.npy"
+
+
+def row_files(folder: Path) -> list[Path]:
+    """All of them."""
+    return sorted(folder.glob("row-*.npy"))
+
+
 def encoded(epoch: int, tensors: Mapping[str, Tensor], curve: Path) -> bytes:
     """The file of the state after `epoch`; the first `epoch` lines of `curve` go into its digest."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -23,7 +23,7 @@ from contrast.component import Component, UserError, nested
 from contrast.data.dataset import Dataset, Images
 from contrast.distributed import Processes
 from contrast.model import Artefact, Model, Net
-from contrast.saved import CURVE, STATE, encoded, first_lines, read_saved
+from contrast.saved import CURVE, STATE, encoded, first_lines, read_saved, row_files
 
 Metrics = dict[str, float]
 _FEATURE_BYTES = 512 << 20
@@ -182,17 +182,19 @@ class Workspace:
         """What the running stage has left so far."""
         return Artefact(self.folder, {})
 
-    def restore(self) -> tuple[int, dict[str, Tensor]]:
+    def restore(self, sound: Callable[[int, dict[str, Tensor]], bool] = lambda epoch, state: True) -> tuple[int, dict[str, Tensor]]:
         """The last saved (epoch, state), or (0, {}) at the start; lines of the curve beyond that epoch are cut.
 
-        A state or a curve that is not as it was saved does not count: the stage begins at the start.
+        A state or a curve that is not as it was saved does not count, nor does one that is not `sound`: the stage begins at the start.
         """
         epoch, state = read_saved(self.folder)
+        if epoch and not sound(epoch, state):
+            epoch, state = 0, {}
         if not self.processes.first:
             return epoch, state
         if not epoch:
-            for name in (CURVE, STATE):
-                (self.folder / name).unlink(missing_ok=True)
+            for file in (self.folder / CURVE, self.folder / STATE, *row_files(self.folder)):
+                file.unlink(missing_ok=True)
             return 0, {}
         lines = first_lines(self.folder / CURVE, epoch)
         with _replacing(self.folder / CURVE) as temporary:

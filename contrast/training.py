@@ -1,13 +1,14 @@
 """What pretraining stages share, whatever they train: rules of their common fields, and epochs that are saved, watched and resumed."""
 
 import copy
+import math
 from collections.abc import Callable, Generator
 from functools import lru_cache, partial
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contrast.augmentations.views import Views
 from contrast.component import require
@@ -95,14 +96,17 @@ def train(
     optimizer: torch.optim.Optimizer,
     epoch: Callable[[int], Metrics],
     first: Callable[[], object] | None = None,
+    whole: Callable[[int, dict[str, Tensor]], bool] = lambda done, state: True,
 ) -> Generator[Metrics, None, Metrics]:
     """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told.
 
     `first` is called before the first epoch, and not on a resume. All of `trained`, which may be more than `net`, is saved. The
-    monitor reads a copy of `net` every twentieth of the epochs.
-    Raises `Diverged` when a weight of `net` is not finite after an epoch.
+    monitor reads a copy of `net` every twentieth of the epochs. A state that is not of these weights, as of another version of this
+    code, is none, nor is one that `whole`, given the epoch too, says no to.
+    Raises `Diverged` when a weight of `net`, or what `epoch` tells, is not finite after an epoch.
     """
-    done, state = workspace.restore()
+    shapes = {f"net.{name}": tensor.shape for name, tensor in trained.state_dict().items()}
+    done, state = workspace.restore(lambda done, state: _fits(shapes, state) and whole(done, state))
     if done:
         load_training_state(trained, optimizer, state)
     elif first is not None:
@@ -112,8 +116,15 @@ def train(
         metrics = epoch(number)
         if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
             raise Diverged(f"the weights became infinite or no numbers in epoch {number}")
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise Diverged(f"the {name} became {value} in epoch {number}")
         if workspace.monitor is not None and (number % max(1, stage.length // 20) == 0 or number == stage.length):
             metrics |= workspace.monitor(Model(stage, workspace.so_far(), partial(copy.deepcopy, net), final=False))
         workspace.save(number, metrics, training_state(trained, optimizer))
         yield metrics
     return metrics
+
+
+def _fits(shapes: dict[str, torch.Size], state: dict[str, Tensor]) -> bool:
+    return all(name in state and state[name].shape == shape for name, shape in shapes.items())

@@ -20,7 +20,11 @@ METHODS = ("supervised", "frozen", "fine_tuned")
 
 @dataclass(frozen=True)
 class LabelFractions:
-    """The scale of the comparison. `steps` are those of an epoch; `lr` is that of an encoder trained from scratch."""
+    """The scale of the comparison. `steps` are those of an epoch.
+
+    `supervised_epochs`, `lr` and `weight_decay` are those of an encoder trained from scratch, and but for the epochs of one that is
+    tuned, where the encoder learns at `encoder_rate` times the rate.
+    """
 
     encoder: Encoder
     data: Dataset = CIFAR10()
@@ -30,7 +34,10 @@ class LabelFractions:
     epochs: int = 100
     steps: int = 391
     batch_size: int = 128
-    lr: float = 0.1
+    supervised_epochs: int = 200
+    lr: float = 0.05
+    weight_decay: float = 1e-4
+    encoder_rate: float = 0.1
     hidden: int = 2048
     precision: Literal["bf16"] | None = None
 
@@ -45,18 +52,18 @@ class LabelFractions:
     def trained(self, method: str, labelled: Dataset, seed: int) -> Finetune:
         """One classifier of all classes from the labels that there are."""
         if method == "supervised":
-            whole = self._finetune(Untrained(data=self.data.whole, encoder=self.encoder, seed=seed), labelled, seed, self.lr)
-            return replace(whole, views=crop4_flip(self.data.shape[1]))
+            whole = self._finetune(Untrained(data=self.data.whole, encoder=self.encoder, seed=seed), labelled, seed)
+            return replace(whole, epochs=self.supervised_epochs, views=crop4_flip(self.data.shape[1]))
         scale = PretrainingMethods(
             self.encoder, self.data, self.pretraining_epochs, self.pretraining_batch, precision=self.precision or "fp32"
         )
         net = scale.encoded("simclr", replace(labelled, fraction=None), seed)
         if method == "frozen":
-            return replace(self._finetune(net, labelled, seed, 0.1, weight_decay=0.0), frozen=True, precision=None)
-        tuned = self._finetune(net, labelled, seed, self.lr)
-        return replace(tuned, views=crop4_flip(self.data.shape[1]), head=MLPClassifier(self.hidden), encoder_rate=0.1)
+            return replace(self._finetune(net, labelled, seed), frozen=True, optimizer=SGD(0.1, weight_decay=0.0), precision=None)
+        tuned = self._finetune(net, labelled, seed)
+        return replace(tuned, views=crop4_flip(self.data.shape[1]), head=MLPClassifier(self.hidden), encoder_rate=self.encoder_rate)
 
-    def _finetune(self, net: Stage, labelled: Dataset, seed: int, lr: float, weight_decay: float = 5e-4) -> Finetune:
+    def _finetune(self, net: Stage, labelled: Dataset, seed: int) -> Finetune:
         return Finetune(
             net,
             data=labelled,
@@ -64,7 +71,7 @@ class LabelFractions:
             epochs=self.epochs,
             frozen=False,
             batch_size=self.batch_size,
-            optimizer=SGD(lr=lr, weight_decay=weight_decay),
+            optimizer=SGD(lr=self.lr, weight_decay=self.weight_decay),
             steps=self.steps,
             precision=self.precision,
         )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from contrast.saved import CURVE, STATE, first_lines, read_saved, saved_epoch
+from contrast.saved import CURVE, STATE, first_lines, read_saved, row_files, saved_epoch
 
 LOG = "log.txt"
 PATIENCE, LOOK = 10.0, 0.05  # seconds: a worker without a driver lives no longer than the first
@@ -39,7 +39,8 @@ def remove_states(folder: Path) -> None:
     """Remove the training states of all attempts at a finished stage; one of them that still runs needs its own no more."""
     for attempt in attempts(folder):
         with contextlib.suppress(OSError):  # the record stands, whatever lies there in a state's place
-            (attempt / STATE).unlink(missing_ok=True)
+            for file in (attempt / STATE, *row_files(attempt)):
+                file.unlink(missing_ok=True)
 
 
 def copied_state(old: Path, attempt: Path) -> bool:
@@ -49,14 +50,16 @@ def copied_state(old: Path, attempt: Path) -> bool:
     """
     try:
         shutil.copyfile(old / STATE, attempt / STATE)
+        for file in row_files(old):
+            shutil.copyfile(file, attempt / file.name)
         lines = first_lines(old / CURVE, saved_epoch(attempt))
         (attempt / CURVE).write_bytes(b"".join(line + b"\n" for line in lines))
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         lines = []
     if lines and read_saved(attempt)[0]:
         return True
-    for name in (CURVE, STATE):
-        (attempt / name).unlink(missing_ok=True)
+    for file in (attempt / CURVE, attempt / STATE, *row_files(attempt)):
+        file.unlink(missing_ok=True)
     return False
 
 

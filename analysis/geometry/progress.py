@@ -23,6 +23,7 @@ from analysis.geometry.bhattacharyya import arc, distance_to_truth, spheres
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
+from contrast.finetune import Finetune
 from contrast.model import Model
 from contrast.stage import Metrics, Workspace
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _STEPS = 100
+
+NO_HEADS = "needs the classifiers of all epochs, which a linear one on features that are computed once leaves"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Progress(Measure):
         require_one_stage(self)
         require_one_class(self, "on")
         require_one_class_tuned(self)
+        heads = self.on is None or not isinstance(self.of, Finetune) or self.of.keeps_heads
+        require(heads, self, "on", NO_HEADS, "Measure a Finetune(frozen=True) without views, penalty and attack, or set on=None.")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`t`, `bhattacharyya`, `length_ratio` and `clipped_share`."""
@@ -65,7 +70,7 @@ class Progress(Measure):
         require("log_probs" in kept, self, "of", "must be a stage that keeps log-probabilities", "Measure a Finetune.")
         if self.on is None:
             return torch.from_numpy(kept["log_probs"]), torch.from_numpy(kept["labels"])
-        require("head_weight" in kept, self, "on", "needs the heads of a frozen fine-tuning", "Use Finetune(frozen=True), or on=None.")
+        require("head_weight" in kept, self, "on", NO_HEADS, "Measure a Finetune(frozen=True), or set on=None.")
         heads = [torch.from_numpy(kept[name]) for name in ("head_weight", "head_bias")]
         require_classes(self, heads[0].shape[1], self.on)
         features = workspace.features(model, self.on)

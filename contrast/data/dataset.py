@@ -50,8 +50,8 @@ class Dataset(Component, ABC):
     `classes`: the class ids to keep, re-indexed 0.. in the listed order; None keeps all. `per_class`: at most this many
     images a class (the first by rank), counted before the held-out cut. `part` is set by `whole`, `fit` and `held_out`:
     *whole* is all of train, *fit* and *held_out* a stratified 90 / 10 cut of train, *test* the test split. `fraction`, above 0
-    and at most 1: that share of each class of *whole* and *fit* (the first by rank, rounded, at least one image), so that
-    smaller fractions lie within larger ones; what is scored, *held_out* and *test*, stays whole (PROTOCOL 4.2).
+    and at most 1: that share of each class of *whole* and *fit* (the first by rank, rounded), so that smaller fractions lie within
+    larger ones; one that leaves a class without an image is refused. What is scored, *held_out* and *test*, stays whole (PROTOCOL 4.2).
     `metric` is the one that the literature reports of the data set. `multi_label`: whether an image may show several classes, which
     are its `Images.targets`; such data have no selection of classes.
     """

@@ -72,7 +72,10 @@ def _ranks(dataset: Dataset, class_id: int, count: int) -> np.ndarray:
     held_out = ranks % EVERY == EVERY - 1
     kept: np.ndarray = {"fit": ranks[~held_out], "held_out": ranks[held_out]}.get(dataset.part, ranks)
     if dataset.fraction is not None and dataset.part in ("whole", "fit"):
-        kept = kept[: max(1, round(dataset.fraction * len(kept)))]
+        share = kept[: round(dataset.fraction * len(kept))]
+        rule = f"leaves class {class_id}, of {len(kept)} images, without one"
+        require(len(share) > 0 or dataset.multi_label, dataset, "fraction", rule, "Raise it, or take more images.")
+        kept = share
     rule = f"class {class_id} has {len(ranks)} images, too few for the part {dataset.part!r}, which holds out every tenth"
     require(len(kept) > 0 or dataset.multi_label, dataset, "per_class", rule, f"Use at least {EVERY} images a class.")
     return kept

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrast.component import require
+from contrast.encoders.encoder import Encoder
 from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy, features_of, logits_of
+from contrast.heads.head import Head
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class BSS(TuningMethod):
     def check(self, batch_size: int, epochs: int, classes: int) -> None:
         """A batch has at most as many singular values as images."""
         require(self.k <= batch_size, self, "k", f"is above the batch ({batch_size} images)", "Lower k, or enlarge batch_size.")
+
+    def check_parts(self, encoder: Encoder | None, head: Head) -> None:
+        """And at most as many as features."""
+        fits = encoder is None or self.k <= encoder.width
+        require(fits, self, "k", f"is above the width of the features of {encoder!r}", "Lower k.")
 
     def __call__(self, tuned: Tuned, batch: Batch) -> Float[Tensor, ""]:
         """See `TuningMethod`."""

@@ -69,6 +69,8 @@ class CoreTuning(TuningMethod):
         for field in ("detach_weight", "pooled", "detached"):
             if getattr(self, field) is False:
                 object.__setattr__(self, field, None)
+        weighs = self.focal is None or self.detach_weight is None
+        require(weighs, self, "detach_weight", "has no effect without weights", "Leave it out, or focal=False.")
 
     def check(self, batch_size: int, epochs: int, classes: int) -> None:
         """The official numbers must be able to tell the classes apart."""

@@ -41,6 +41,7 @@ class DELTA(TuningMethod):
     beta: float = 0.01
     attention: Literal[False] | None = None
     summed: Literal[True] | None = None
+    decays: ClassVar[bool] = False
     takes_targets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

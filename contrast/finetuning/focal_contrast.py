@@ -69,4 +69,4 @@ def among_all(
 def official_numbers(shares: Float[Tensor, "m c"]) -> Float[Tensor, " m"]:
     """sum_c 10^c y_c in float32, by which the official code tells labels of mixtures apart."""
     powers = torch.tensor([10**c for c in range(shares.shape[1])], dtype=torch.float32, device=shares.device)
-    return (shares.float() @ powers[:, None])[:, 0]
+    return products(shares.float(), powers[None])[:, 0]

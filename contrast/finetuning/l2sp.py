@@ -21,6 +21,7 @@ class L2SP(TuningMethod):
 
     alpha: float = 0.01
     beta: float = 0.01
+    decays: ClassVar[bool] = False
     takes_targets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -72,10 +72,12 @@ class Batch:
 class TuningMethod(Component, ABC):
     """What `Finetune` minimises. `views`: how many views of an image it compares.
 
-    `takes_targets`: whether an image may show several classes (`Images.targets`), which `cross_entropy` then judges one by one.
+    `decays`: whether an optimiser's weight decay may stand beside it. `takes_targets`:
+    whether an image may show several classes (`Images.targets`), which `cross_entropy` then judges one by one.
     """
 
     views: ClassVar[int] = 1
+    decays: ClassVar[bool] = True
     takes_targets: ClassVar[bool] = False
 
     def beside(self, net: Net, width: int, classes: int, seed: int) -> nn.Module:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     from contrast.finetune import Finetune
 
 
-class Course(nn.Module):
+class HeadCourse(nn.Module):
     """A head in training, and what it was in every epoch."""
 
-    def __init__(self, head: nn.Module, epochs: int, count: int, classes: int) -> None:
+    def __init__(self, head: nn.Module, epochs: int, folder: Path) -> None:
         super().__init__()
         self.head = head
-        self.record = HeadRecord(head, epochs) if isinstance(head, nn.Linear) else LogProbRecord(epochs, count, classes)
+        self.record = HeadRecord(head, epochs) if isinstance(head, nn.Linear) else LogProbRecord(folder, epochs)
+
+    def whole(self, done: int, state: dict[str, Tensor]) -> bool:
+        """Whether all that belongs to a saved state is there."""
+        return isinstance(self.record, HeadRecord) or self.record.whole(state, "net.record", done)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def tune_head(stage: "Finetune", workspace: Workspace, net: Net, images: Images)
     wanted = truth(images)
     labels = torch.from_numpy(wanted).to(workspace.device)
     head, seen = net.top, images._replace(pixels=features.numpy(), labels=wanted, redrawn=None)
-    course = Course(head, stage.epochs, len(labels), stage.data.num_classes).to(workspace.device)
+    course = HeadCourse(head, stage.epochs, workspace.folder).to(workspace.device)
     on_device, step = features.to(workspace.device), FeatureStep(workspace.device)
     optimizer = stage.optimizer.build(head)
 
@@ -75,7 +80,7 @@ def tune_head(stage: "Finetune", workspace: Workspace, net: Net, images: Images)
         told = train_epoch(head, seen, step, optimizer, batch_size=size, lr=lr, seed=stage.seed, epoch=number, batching=batching)
         return judged(number) | {"lr": told["lr"]}
 
-    last = yield from train(stage, workspace, course, net, optimizer, epoch, partial(judged, 0))
+    last = yield from train(stage, workspace, course, net, optimizer, epoch, partial(judged, 0), course.whole)
     workspace.keep_weights(head.state_dict())
     arrays = course.record.arrays(features) if isinstance(course.record, HeadRecord) else course.record.arrays()
     workspace.keep_arrays(**kept(arrays, images))

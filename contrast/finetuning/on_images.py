@@ -1,6 +1,6 @@
 """A network trained on images, epoch by epoch: of a frozen one the top alone, where its inputs change."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from contrast.finetune import Finetune
 
 
-class Course(nn.Module):
+ATTACKED = 1 << 52  # added to the id of an image for the copy that is attacked, so that it has draws of its own
+
+
+class NetCourse(nn.Module):
     """A network in tuning, what a method has beside it, and what it said in every epoch."""
 
     def __init__(self, tuned: Tuned, record: LogProbRecord) -> None:
@@ -38,10 +41,16 @@ class Course(nn.Module):
         self.tuned = tuned
         self.record = record
 
+    def whole(self, done: int, state: dict[str, Tensor]) -> bool:
+        """Whether all that belongs to a saved state is there."""
+        return self.record.whole(state, "net.record", done)
+
 
 @dataclass(frozen=True)
 class TuningStep:
     """One step: views of a batch, attacked if they are to be, and the loss of `method`, or cross-entropy with a `penalty`.
+
+    With `micro_batch` it is the mean over parts of so many images, each by itself; a single image that is left joins the part before.
 
     `passes` of `count` images in batches of `batch_size` say in which pass over the data a step is, which names its draws.
     """
@@ -53,6 +62,7 @@ class TuningStep:
     passes: Passes
     count: int
     batch_size: int
+    micro_batch: int | None
     precision: torch.dtype
     device: torch.device
     processes: Processes = Processes()
@@ -64,7 +74,13 @@ class TuningStep:
     def __call__(self, net: nn.Module, pixels: Tensor, labels: Tensor, ids: np.ndarray, at: Place) -> tuple[Tensor, Tensor]:
         """The loss of one batch and its penalty; see `TrainingStep`. `net` is a `Tuned`."""
         assert isinstance(net, Tuned)
-        batch = self._attacked(net, self.batch(pixels, labels, ids, at))
+        ends = list(range(self.micro_batch, len(ids) - 1, self.micro_batch)) if self.micro_batch is not None else []
+        parts = zip(pixels.tensor_split(ends), labels.tensor_split(ends), np.split(ids, ends), strict=True)
+        told = [(len(part[2]) / len(ids), self._part(net, self.batch(*part, at))) for part in parts]
+        return sum_of(share * loss for share, (loss, _) in told), sum_of(share * penalty for share, (_, penalty) in told)
+
+    def _part(self, net: Tuned, batch: Batch) -> tuple[Tensor, Tensor]:
+        batch = self._attacked(net, batch)
         if self.penalty is not None:
             batch.views.requires_grad_(True)
         if self.method is not None:
@@ -90,8 +106,14 @@ class TuningStep:
         views = self.attack(tuned.net, batch.first, batch.labels, batch.ids, batch.seed, batch.epoch)[:, None]
         if not self.attack.clean:
             return Batch(views, batch.labels, batch.ids, batch.seed, batch.epoch)
-        labels, ids = torch.cat([batch.labels, batch.labels]), np.concatenate([batch.ids, batch.ids])
+        labels, ids = torch.cat([batch.labels, batch.labels]), np.concatenate([batch.ids, batch.ids + ATTACKED])
         return Batch(torch.cat([batch.views, views]), labels, ids, batch.seed, batch.epoch)
+
+
+def sum_of(numbers: Iterable[Tensor]) -> Tensor:
+    """Their sum; of one number it is that number, to the last bit."""
+    first, *others = numbers
+    return sum(others, first)
 
 
 def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) -> Generator[Metrics, None, Metrics]:
@@ -100,7 +122,7 @@ def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) 
     labels = torch.from_numpy(images.labels).to(workspace.device)
     net = net.to(memory_format=torch.channels_last)
     width = extract(net, images.pixels[:2], workspace.device).shape[1]
-    course = _course(stage, workspace, net, width, len(labels))
+    course = _course(stage, workspace, net, width)
     step = _step(stage, workspace, len(labels))
     optimizer = stage.optimizer.build(net.top if stage.frozen else course.tuned)
     if stage.encoder_rate is not None:
@@ -131,18 +153,18 @@ def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) 
         found = judged(number)
         return found | {"objective" if name == "loss" else name: value for name, value in told.items()}
 
-    last = yield from train(stage, workspace, course, net, optimizer, epoch, first)
+    last = yield from train(stage, workspace, course, net, optimizer, epoch, first, course.whole)
     workspace.keep_weights((net.top if stage.frozen else net).state_dict())
     workspace.keep_arrays(**kept(course.record.arrays(), images))
     return {name: last[name] for name in ("loss", "accuracy")}
 
 
-def _course(stage: "Finetune", workspace: Workspace, net: Net, width: int, count: int) -> Course:
+def _course(stage: "Finetune", workspace: Workspace, net: Net, width: int) -> NetCourse:
     beside, classes = nn.Module(), stage.data.num_classes
     if stage.method is not None:
         beside = stage.method.beside(net, width, classes, stage.seed)
     tuned = Tuned(net, beside, stage.frozen)
-    return Course(tuned, LogProbRecord(stage.epochs, count, classes)).to(workspace.device)
+    return NetCourse(tuned, LogProbRecord(workspace.folder, stage.epochs)).to(workspace.device)
 
 
 def _step(stage: "Finetune", workspace: Workspace, count: int) -> TuningStep:
@@ -155,6 +177,7 @@ def _step(stage: "Finetune", workspace: Workspace, count: int) -> TuningStep:
         stage.passes,
         count,
         stage.batch_size,
+        stage.micro_batch,
         precision,
         workspace.device,
         workspace.processes,

@@ -18,8 +18,9 @@ from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy
 class RIFLE(TuningMethod):
     """CE; after each of the first `restarts` of `restarts` + 1 equal periods the classifier is drawn anew, its momentum kept.
 
-    `restarts` >= 0; 0 is cross-entropy alone. `cyclic`: in each period the classifier's rate falls from the optimiser's to 0 along
-    half a cosine. A period is epochs / (restarts + 1), rounded down; what is left over is the last one's.
+    `restarts` >= 0; 0 is cross-entropy alone. `cyclic`: the classifier has a rate of its own, which begins each period at the
+    optimiser's and falls towards 0 along half a cosine, an epoch at a time, whatever the schedule of the encoder is. A period is
+    epochs / (restarts + 1), rounded down; what is left over is the last one's.
     """
 
     restarts: int = 3
@@ -30,6 +31,8 @@ class RIFLE(TuningMethod):
         require(self.restarts >= 0, self, "restarts", "must be 0 or above", "1 to 3 are usual.")
         if self.cyclic is False:
             object.__setattr__(self, "cyclic", None)
+        returns = self.cyclic is None or self.restarts > 0
+        require(returns, self, "cyclic", "has no effect without a restart", "Leave it out, or set restarts.")
 
     def check(self, batch_size: int, epochs: int, classes: int) -> None:
         """Every period has an epoch."""

@@ -24,6 +24,11 @@ class Optimizer(Component, ABC):
         """The optimiser of all parameters of `net`; what it remembers of a parameter is tensors in `state[parameter]`."""
 
 
+def decays(optimizer: Optimizer) -> bool:
+    """Whether it draws weights to 0."""
+    return any(group.get("weight_decay", 0.0) > 0 for group in optimizer.build(nn.Linear(1, 1)).param_groups)
+
+
 def require_momentum(owner: Optimizer, momentum: float) -> None:
     """Raise `UserError` unless 0 <= momentum < 1."""
     require(0 <= momentum < 1, owner, "momentum", "must be at least 0 and below 1", "0.9 is usual.")

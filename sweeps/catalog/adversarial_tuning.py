@@ -16,7 +16,8 @@ from sweeps.sweep import Sweep
 def adversarial_tuning(preset: str = "mini") -> Sweep:
     """`smoke`: digits, seconds. `mini`: real CIFAR in half an hour on two cores."""
     space, seeds = scale(preset)
-    small = AdversarialTuning(replace(space, tasks=(Digits(classes=(0, 1, 2), per_class=20),)), AdversarialTraining(0.1, steps=2))
+    few = replace(space, tasks=(Digits(classes=(0, 1, 2), per_class=20),))
+    small = AdversarialTuning(few, AdversarialTraining(0.5, "l2", steps=2), (0.0, 0.5), steps=2)
     return Sweep(
         f"adversarial_tuning-{preset}",
         small if preset == "smoke" else AdversarialTuning(replace(space, tasks=space.tasks[:1])),

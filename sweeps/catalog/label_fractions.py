@@ -16,7 +16,10 @@ def label_fractions(preset: str = "mini") -> Sweep:
     space, seeds = chosen(
         preset,
         {
-            "smoke": (LabelFractions(SmallResNet(2), Digits(per_class=40), (1.0, 0.1), 2, 64, epochs=3, steps=6, hidden=16), (0, 1)),
+            "smoke": (
+                LabelFractions(SmallResNet(2), Digits(per_class=40), (1.0, 0.1), 2, 64, epochs=3, steps=6, supervised_epochs=3, hidden=16),
+                (0, 1),
+            ),
             "mini": (
                 LabelFractions(
                     SmallResNet(16),
@@ -25,6 +28,9 @@ def label_fractions(preset: str = "mini") -> Sweep:
                     pretraining_batch=64,
                     epochs=15,
                     steps=79,
+                    supervised_epochs=15,
+                    lr=0.1,
+                    weight_decay=5e-4,
                     hidden=128,
                     precision="bf16",
                 ),

@@ -204,6 +204,8 @@ def test_official_numbers_take_some_different_labels_for_one():
             shares[10 * a + b, b] += 0.2
     numbers = official_numbers(shares)
     assert len(numbers.unique()) == 96
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(official_numbers(shares), numbers)
     assert numbers[90] == numbers[91] == numbers[92]
 
 

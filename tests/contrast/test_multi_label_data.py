@@ -195,7 +195,7 @@ def test_a_fine_tuning_learns_them_class_by_class_and_goes_on_to_the_last_bit(vo
     bench = Bench(tmp_path_factory.mktemp("bench"), voc)
     start = Untrained(data=VOC, encoder=SmallResNet(2), seed=0)
     bench.run(start)
-    stage = Finetune(start, data=VOC, seed=0, epochs=4, batch_size=20, optimizer=SGD(0.5), **changes)
+    stage = Finetune(start, data=VOC, seed=0, epochs=4, batch_size=20, optimizer=SGD(0.5, weight_decay=0.0), **changes)
     whole = bench.run(stage)
     assert_same(bench.run(stage, [2]), whole)
     images = VOC.load(voc)

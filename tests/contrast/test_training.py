@@ -59,7 +59,9 @@ from contrast import (
     Warmup,
     Workspace,
 )
+from contrast.model import Net
 from contrast.pretrain import initial_net
+from contrast.training import train
 from sweeps.fingerprint import fingerprint
 from tests.bench import Bench, assert_same, curve
 
@@ -136,6 +138,15 @@ def test_a_training_goes_on_to_the_last_bit_after_any_epoch(method, bench):
 def test_a_training_goes_on_to_the_last_bit_however_often_it_was_cut_off(stops):
     with tempfile.TemporaryDirectory() as folder:
         assert_same(Bench(folder).run(SIMCLR, stops), uninterrupted("SimCLR"))
+
+
+@pytest.mark.parametrize("told", [float("nan"), float("inf")])
+def test_an_epoch_that_tells_no_number_diverged(tmp_path, told):
+    net = Net((0.5,), (0.5,), torch.nn.Identity(), torch.nn.Linear(2, 2))
+    optimizer, workspace = torch.optim.SGD(net.parameters(), 0.1), Workspace(tmp_path, lambda _: None)
+    begun = train(FROZEN, workspace, net, net, optimizer, lambda number: {"loss": 1.0, "accuracy": told})
+    with pytest.raises(Diverged, match=r"the accuracy became (nan|inf) in epoch 1"):
+        next(begun)
 
 
 def test_a_line_of_the_curve_too_many_does_not_survive_a_resume(bench):

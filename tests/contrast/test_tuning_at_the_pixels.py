@@ -34,7 +34,7 @@ from tests.bench import Bench, assert_same, curve
 
 TASK = Digits(classes=(1, 3, 5), per_class=20)
 START = Untrained(data=TASK, encoder=SmallResNet(2), seed=1)
-TUNED = Finetune(START, data=TASK, seed=3, epochs=2, frozen=False, batch_size=25, optimizer=SGD(0.05))
+TUNED = Finetune(START, data=TASK, seed=3, epochs=2, frozen=False, batch_size=25, optimizer=SGD(0.05, weight_decay=0.0))
 ONE_STEP = replace(TUNED, epochs=1, batch_size=60, schedule=Cosine(rate=1.0), optimizer=SGD(0.5, momentum=0.0, weight_decay=0.0))
 ATTACK = AdversarialTraining(0.1, steps=3)
 CON, CORE = SCL(contrastor=MLPHead(2, out=4)), CoreTuning(contrastor=MLPHead(2, out=4))

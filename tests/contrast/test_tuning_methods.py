@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from analysis import Accuracy, Progress
 from contrast import (
     BSS,
     DELTA,
@@ -20,12 +21,15 @@ from contrast import (
     SCL,
     SGD,
     Adam,
+    AdversarialTraining,
     BiTuning,
     Classifier,
     CoreTuning,
+    Cosine,
     CropFlip,
     CropViews,
     Digits,
+    Diverged,
     FeatureMixup,
     Finetune,
     InputGradient,
@@ -47,15 +51,16 @@ from contrast.finetuning.method import Batch, Tuned
 from contrast.loop import set_aside, set_rate
 from contrast.model import Net
 from contrast.random import generator
+from contrast.saved import row_files
 from tests.bench import Bench, assert_same, curve
 
 TASK = Digits(classes=(1, 3, 5), per_class=20)
 START = Untrained(data=TASK, encoder=SmallResNet(2), seed=1)
-TUNED = Finetune(START, data=TASK, seed=3, epochs=3, frozen=False, batch_size=25, optimizer=SGD(0.05))
+TUNED = Finetune(START, data=TASK, seed=3, epochs=3, frozen=False, batch_size=25, optimizer=SGD(0.05, weight_decay=0.0))
 SMALL = MLPHead(2, out=4)
 METHODS = [
     *(SCL(contrastor=SMALL), L2SP(), BSS(0.1, 2), RIFLE(2), RIFLE(1, cyclic=True), FeatureMixup(), CoreTuning(contrastor=SMALL)),
-    CoreTuning(1.0, 0.1, 0.2, SMALL, focal=False, detach_weight=True, partner="strict", pooled=True),
+    CoreTuning(1.0, 0.1, 0.2, SMALL, focal=False, partner="strict", pooled=True),
     *(DELTA(), DELTA(attention=False, summed=True), MixAndMatch()),
     *(BiTuning(queue=4, projector=SMALL), BiTuning(0.5, 2, 0.5, 0.2, MLPHead(1, out=4))),
     CoreTuning(1.0, contrastor=SMALL, mining="official", membership="official", normalization="columns", pooled=True, detached=True),
@@ -162,6 +167,81 @@ def test_a_frozen_tuning_through_the_encoder_is_the_one_on_its_features(bench, c
 def test_every_regime_goes_on_to_the_last_bit(bench, changes):
     stage = replace(TUNED, **changes)
     assert_same(bench.run(stage, [2]), bench.run(stage))
+
+
+def test_log_probabilities_that_are_not_as_they_were_written_are_no_state(bench):
+    """A flipped byte in those of an earlier epoch: the training begins again, and ends as it would have."""
+    whole = bench.run(TUNED)
+    for i, harm in enumerate((lambda file: file.write_bytes(file.read_bytes()[:-1] + b"?"), lambda file: file.unlink())):
+        folder = bench.folder / f"torn-{i}"
+        bench.begin(TUNED, 2, folder)
+        assert [file.name for file in row_files(folder)] == ["row-00000.npy", "row-00001.npy", "row-00002.npy"]
+        harm(row_files(folder)[1])
+        assert_same(bench.run(TUNED, folder=folder), whole)
+        assert len(curve(bench.done[TUNED])) == 3
+
+
+def test_a_state_of_other_weights_is_none(bench):
+    """As one of another version of this code, or of another network."""
+    folder = bench.folder / "older"
+    bench.begin(replace(TUNED, head=MLPClassifier(5)), 2, folder)
+    assert_same(bench.run(TUNED, folder=folder), bench.run(TUNED))
+
+
+@pytest.mark.parametrize("changes", [{}, {"frozen": True, "head": MLPClassifier(5)}], ids=repr)
+def test_a_tuning_whose_result_is_no_number_diverged(bench, changes):
+    """One step so wide that the weights are finite and what they give is not."""
+    stage = replace(TUNED, epochs=1, steps=1, batch_size=60, optimizer=SGD(1e37, momentum=0.0, weight_decay=0.0), **changes)
+    with pytest.raises(Diverged, match=r"(loss|weights) became .* in epoch 1"):
+        bench.run(stage)
+
+
+AT_THE_PIXELS = [{"attack": AdversarialTraining(0.1, steps=2)}, {"penalty": InputGradient(0.1)}, {"views": CropFlip()}]
+
+
+@pytest.mark.parametrize("changes", AT_THE_PIXELS, ids=repr)
+def test_a_frozen_encoder_stays_to_the_last_bit_whatever_is_done_at_its_pixels(bench, changes):
+    shared = bench.workspace(bench.folder / "look").model(START).net.encoder
+    before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
+    bench.run(replace(TUNED, frozen=True, **changes))
+    assert all(torch.equal(before[name], tensor) for name, tensor in shared.state_dict().items())
+    assert not shared.training
+    assert not any(parameter.requires_grad for parameter in shared.parameters())
+
+
+def test_a_micro_batch_is_seen_by_itself_and_gradients_are_those_of_the_mean(bench):
+    """By hand: one step over parts of 25, 25 and the last 11, whose single image over joined them, without momentum; 1e-5 relative."""
+    data = replace(TASK, classes=(1, 3, 5, 7), per_class=15)
+    stage = replace(TUNED, data=data, epochs=1, steps=1, batch_size=60, micro_batch=25, method=SCL(contrastor=SMALL))
+    stage = replace(stage, schedule=Cosine(1.0), optimizer=SGD(0.1, momentum=0.0, weight_decay=0.0))
+    left, images = bench.run(stage).weights(), data.load(None)
+    (rows,) = stage.passes(images.labels, images.ids, 60, stage.seed, 1)
+    net = stage._net(bench.workspace(bench.folder / "look"))
+    model = Tuned(net, stage.method.beside(net, 8, 4, stage.seed), frozen=False).train()
+    total = torch.zeros(())
+    for part in (rows[:25], rows[25:50], rows[50:]):
+        pixels = torch.from_numpy(images.pixels[part]).float()[:, None] / 255
+        seen = Batch(pixels, torch.from_numpy(images.labels[part]), images.ids[part], stage.seed, 1)
+        total = total + len(part) / 60 * stage.method(model, seen)
+    total.backward()
+    for name, weight in net.named_parameters():
+        torch.testing.assert_close(left[name], (weight - 0.1 * weight.grad).detach(), rtol=1e-4, atol=1e-6)
+    assert_same(bench.run(stage), bench.run(replace(stage)))
+    assert replace(stage, micro_batch=60) == replace(stage, micro_batch=None)
+
+
+def test_the_attacked_copy_of_an_image_has_draws_of_its_own(bench):
+    seen = []
+
+    class Watching(FeatureMixup):
+        def __call__(self, tuned, batch):
+            seen.append(batch.ids)
+            return super().__call__(tuned, batch)
+
+    stage = replace(TUNED, epochs=1, attack=AdversarialTraining(0.1, steps=1, clean=True))
+    object.__setattr__(stage, "method", Watching())
+    bench.run(stage)
+    assert all(len(set(ids)) == len(ids) == 2 * len(set(ids % (1 << 52))) for ids in seen)
 
 
 @pytest.mark.parametrize("off", [RIFLE(0), L2SP(0.0, 0.0), BSS(0.0), SCL(0.0), DELTA(0.0, 0.0), MixAndMatch(0.0)], ids=repr)
@@ -275,6 +355,17 @@ def test_an_epoch_of_steps_goes_through_whole_passes_in_turn():
         (lambda: replace(TUNED, method=SCL(), penalty=InputGradient(0.1)), r"Finetune\.penalty = .*: goes with cross-entropy alone"),
         (lambda: replace(TUNED, steps=0), r"Finetune\.steps = 0: must be at least 1"),
         (lambda: replace(TUNED, batch_size=1), r"Finetune\.batch_size = 1: must be at least 2"),
+        (lambda: replace(TUNED, data=Digits(classes=(1,))), r"Finetune\.data = .*: must have images of two classes or more"),
+        (lambda: replace(TUNED, of=Accuracy(TUNED, on=TASK)), r"Finetune\.of = .*: must be the stage that trained"),
+        (lambda: replace(TUNED, frozen=True, precision="bf16"), r"Finetune\.precision = 'bf16': has no effect"),
+        (lambda: replace(TUNED, micro_batch=1), r"Finetune\.micro_batch = 1: must be at least 2"),
+        (lambda: replace(TUNED, method=L2SP(), optimizer=SGD(0.1)), r"Finetune\.optimizer = .*: has weight decay beside L2SP"),
+        (lambda: replace(TUNED, method=BSS(k=20)), r"BSS\.k = 20: is above the width of the features"),
+        (lambda: replace(TUNED, method=BSS(k=8)).check(lambda data: 7), r"BSS\.k = 8: is above the batch \(7 images\)"),
+        (lambda: RIFLE(0, cyclic=True), r"RIFLE\.cyclic = True: has no effect without a restart"),
+        (lambda: CoreTuning(focal=False, detach_weight=True), r"CoreTuning\.detach_weight = True: has no effect"),
+        (lambda: Progress(replace(TUNED, frozen=True, views=CropFlip()), on=TASK), r"Progress\.on = .*: needs the classifiers of all"),
+        (lambda: replace(TASK, fraction=0.01).load(None), r"Digits\.fraction = 0.01: leaves class 1, of 20 images, without one"),
         (lambda: SCL(contrastor=Classifier()), r"SCL\.contrastor = .*: gives logits"),
         (lambda: SCL(eta=-1.0), r"SCL\.eta = -1.0: must be 0 or above"),
     ],
