@@ -1,6 +1,7 @@
 """Data sets that are made from others: what they share."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from contrast.data.dataset import Dataset, Images
 from contrast.data.source import Found, Split
 from contrast.data.spooled import spooled
 
-_ROWS = 1024  # images made at once
+_AT_ONCE = 64 << 20  # bytes of images made at once
 
 
 def require_whole(owner: Component, field: str, base: Dataset) -> None:
@@ -50,8 +51,8 @@ def made(
     """What `select` reads: `make(rows)` gives the images of `shape` in some rows, of as many as there are `labels`; see `Found`."""
 
     def read() -> tuple[np.ndarray, np.ndarray]:
-        starts = range(0, len(labels), _ROWS)
-        parts = (make(np.arange(start, min(start + _ROWS, len(labels)))) for start in starts)
+        rows = max(1, _AT_ONCE // math.prod(shape))
+        parts = (make(np.arange(start, min(start + rows, len(labels)))) for start in range(0, len(labels), rows))
         return spooled((image for part in parts for image in part), shape), labels
 
     return Found((), read, None if content is None else lambda: content, "/".join(_state(images) for images in bases))

@@ -90,7 +90,11 @@ def _load(dataset: Resized, root: Path | None, cache: Path) -> Images:
 
 
 def _scaled(source: Images, side: int, rows: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n c side side"]:
-    return np.stack([[_scaled_channel(channel, side) for channel in image] for image in source.pixels[rows]])
+    scaled = np.empty((len(rows), source.pixels.shape[1], side, side), dtype=np.uint8)
+    for image, out in zip(source.pixels[rows], scaled, strict=True):
+        for channel, place in zip(image, out, strict=True):
+            place[:] = _scaled_channel(channel, side)
+    return scaled
 
 
 def _scaled_channel(channel: UInt8[np.ndarray, "h w"], side: int) -> UInt8[np.ndarray, "side side"]:
