@@ -16,7 +16,10 @@ _NEVER, _USUAL_TRIM, _USUAL_MMAP = (1 << 31) - 1, 64 << 20, 32 << 20
 
 @contextmanager
 def kept_heap() -> Iterator[None]:
-    """Inside, freed tensors of up to 1 GB stay with the process; at the end they are given back."""
+    """Inside, freed tensors of up to 1 GB stay with the process; at the end they are given back.
+
+    Afterwards the process has the thresholds that glibc itself reaches as tensors are freed, no longer those that it begins with.
+    """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
