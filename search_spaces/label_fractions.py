@@ -46,7 +46,7 @@ class LabelFractions:
         out: dict[str, Stage] = {}
         for fraction in self.fractions:
             labelled = replace(self.data.fit(phase), fraction=fraction)
-            out[f"accuracy/{100 * fraction:g}"] = Accuracy(self.trained(method, labelled, seed), on=self.data.held_out(phase))
+            out[f"accuracy/labels_{100 * fraction:g}"] = Accuracy(self.trained(method, labelled, seed), on=self.data.held_out(phase))
         return out
 
     def trained(self, method: str, labelled: Dataset, seed: int) -> Finetune:
