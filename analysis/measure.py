@@ -7,13 +7,15 @@ its main result, named by the key under which the space returned the measure (`p
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from contrast.component import require
+from contrast.data.dataset import Dataset
+from contrast.pretrained import require_channels
 from contrast.stage import Metrics, Stage, Workspace
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ class Measure(Stage, ABC):
         stages = self.of if isinstance(self.of, tuple) else (self.of,)
         good = len(stages) > 0 and all(isinstance(stage, Stage) for stage in stages)
         require(good, self, "of", "must be a stage or a tuple of stages", "Pass what Pretrain(...) or Finetune(...) gave.")
+
+    def check(self, size: Callable[[Dataset], int]) -> None:
+        """Images must have the channels that the measured networks know; a measure with further rules calls this one, too."""
+        require_channels(self)
 
     @abstractmethod
     def measure(self, model: Any, workspace: Workspace) -> Metrics:  # noqa: ANN401 (a Model, or a tuple of them as `of` is)

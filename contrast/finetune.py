@@ -35,7 +35,7 @@ from contrast.optim.optimizer import Optimizer, decays
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
 from contrast.penalties.penalty import Penalty
-from contrast.pretrained import channels_of
+from contrast.pretrained import require_channels
 from contrast.stage import Metrics, Stage, Workspace
 from contrast.training import view_size
 
@@ -152,9 +152,7 @@ class Finetune(Stage):
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """The task must have data, with as many channels as the encoder knows, and the views must take its images."""
-        known, given = channels_of(self.of), self.data.shape[0]
-        rule = f"has images of {given} channels, and the encoder was trained on {known}"
-        require(known in (None, given), self, "data", rule, "Use another encoder, or bring the images to its channels.")
+        require_channels(self)
         require(size(self.data) >= self.data.num_classes, self, "data", "has fewer images than classes", "Use more images a class.")
         if self.method is not None:
             self.method.check(min(self.seen_together, size(self.data)), self.epochs, self.data.num_classes)

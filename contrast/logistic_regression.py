@@ -13,6 +13,7 @@ from contrast.data.dataset import Dataset
 from contrast.finetuning.on_features import fit
 from contrast.finetuning.record import HeadRecord
 from contrast.model import Artefact, Model, Net
+from contrast.pretrained import require_channels
 from contrast.probe import HALF_DECADES, fit_probe, require_every_class, require_images, require_strengths
 from contrast.stage import Metrics, Stage, Workspace, extract
 
@@ -41,7 +42,8 @@ class LogisticRegression(Stage):
         require_strengths(self, self.l2)
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """The task must have data."""
+        """The task must have data, with as many channels as the encoder knows."""
+        require_channels(self)
         require_images(self, size(self.data), self.data.num_classes, len(self.l2))
 
     def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:

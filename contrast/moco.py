@@ -19,7 +19,7 @@ from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.grouped_norm import group_norms, require_shared
 from contrast.heads.head import Head
-from contrast.heads.stage_heads import StageHeads
+from contrast.heads.stage_heads import require_projection
 from contrast.loop import train_epoch
 from contrast.losses.temperature import require_temperature
 from contrast.model import Model
@@ -65,8 +65,7 @@ class MoCo(Stage):
     def __post_init__(self) -> None:
         require_training(self)
         require(self.views.count == 2, self, "views", "must make exactly 2 views", "Use SimCLRViews() or CropViews().")
-        projects = not self.head.classifies and not isinstance(self.head, StageHeads)
-        require(projects, self, "head", "does not give one projection", "Use MLPHead(2), or MLPHead(1) as in the first MoCo.")
+        require_projection(self, "head", "Use MLPHead(2), or MLPHead(1) as in the first MoCo.")
         require_count(self, "queue", 2**22, "4096 is usual for CIFAR-10, 65536 for ImageNet.")
         multiple = f"must be a multiple of batch_size ({self.batch_size})"
         nearest = max(1, round(self.queue / self.batch_size)) * self.batch_size

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.model import Model, Net
 from contrast.pretrain import trained_net
-from contrast.stage import Metrics, Stage, Workspace
+from contrast.stage import Metrics, Stage, Workspace, upstream
 from contrast.weights.address import address_fault, weights_file
 from contrast.weights.checkpoint import encoder_weights, matched, read_checkpoint
 from contrast.weights.key_map import KeyMap
@@ -92,3 +92,17 @@ def channels_of(stage: Stage) -> int | None:
         if isinstance(part, Dataset):
             return part.shape[0]
     return None
+
+
+def require_channels(stage: Stage) -> None:
+    """Raise `UserError` unless the images in every field of `stage` have as many channels as its upstream's encoders were trained on.
+
+    Normalisation would stretch grey images over three channels without a word.
+    """
+    known = [count for count in map(channels_of, upstream(stage)) if count is not None]
+    for field in fields(stage):
+        data = getattr(stage, field.name)
+        if isinstance(data, Dataset):
+            given = data.shape[0]
+            rule = f"has images of {given} channels, and the encoder was trained on {next((n for n in known if n != given), given)}"
+            require(set(known) <= {given}, stage, field.name, rule, "Use another encoder, or bring the images to its channels.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from contrast.optim.cosine_steps import CosineSteps
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
+from contrast.pretrained import require_channels
 from contrast.segmentation.deep_lab import WIDTH, SegmentationNet, deep_lab_head
 from contrast.segmentation.dilation import dilate_, reachable, strides_of
 from contrast.segmentation.pixel_samples import pixel_samples, rows_of_map
@@ -39,7 +41,7 @@ _MOST_RATE = 4096
 
 @dataclass(frozen=True)
 class Segment(Stage):
-    """Train DeepLab-V3 on the encoder of `of`, which has stages, to tell the class of every pixel of `data`, in the task's normalisation.
+    """Train DeepLab-V3 on the encoder of `of`, which has stages, to tell the class of every pixel of `data`.
 
     The loss is the mean cross-entropy of the pixels that have a class; logits are bilinear between the places of the map.
     `output_stride`: how many pixels a side a place of the encoder's last map stands for. Below the encoder's own, which None
@@ -48,7 +50,7 @@ class Segment(Stage):
     images, None nothing. `method`: Core-tuning on up to 64 places of each class and batch, of the map that the last layer
     classifies; a place has the class of the pixel in its middle, and the cross-entropy of the images in it is that of all their
     pixels. None is cross-entropy alone. The batch has 2 images or more. The optimiser is that of PROTOCOL 7.1, the schedule its
-    cosine to 0, step by step.
+    cosine to 0, step by step. `normalization`: None is the task's, "encoder" the one that the encoder was trained in, as in `Finetune`.
     Results: `loss`, the cross-entropy, mean over the steps of the last epoch.
     """
 
@@ -63,6 +65,7 @@ class Segment(Stage):
     optimizer: Optimizer = SGD(lr=0.01, weight_decay=1e-4, nesterov=True)
     schedule: Schedule = CosineSteps(warmup=0)
     method: CoreTuning | None = None
+    normalization: Literal["encoder"] | None = None
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
@@ -87,13 +90,13 @@ class Segment(Stage):
         available = size(self.data)
         rule = f"is larger than the data ({available} images)"
         require(self.batch_size <= available, self, "batch_size", rule, "Lower batch_size or use more images.")
-        channels = next((part.shape[0] for part in walk(self.of) if isinstance(part, Dataset)), 3)
-        require(channels == 3, self, "of", f"trained on images of {channels} channels, and those of the data have 3", "Pretrain on colour.")
+        require_channels(self)
         encoder = _encoder(self.of)
         if self.output_stride is not None and encoder is not None:
             found = strides_of(encoder, 3)
-            rule = f"must be one of the strides before the encoder's last ({', '.join(map(str, np.cumprod(found)))})"
-            require(reachable(found, self.output_stride), self, "output_stride", rule, "Use None for the encoder's own.")
+            possible = ", ".join(map(str, reachable(found)))
+            rule = f"must be {f'one of {possible}' if possible else 'None'}, below the encoder's own stride and not inside its stem"
+            require(self.output_stride in reachable(found), self, "output_stride", rule, "Use None for the encoder's own.")
         if self.method is not None:
             self.method.check(self.batch_size, self.epochs, self.data.pixel_classes)
 
@@ -122,13 +125,15 @@ class Segment(Stage):
 
     def _net(self, workspace: Workspace) -> SegmentationNet:
         """The pretrained encoder, dilated, under a freshly initialised head."""
-        encoder = copy.deepcopy(workspace.model(self.of).net.encoder).requires_grad_(True)
+        source = workspace.model(self.of).net
+        encoder = copy.deepcopy(source.encoder).requires_grad_(True)
         if self.output_stride is not None:
             dilate_(encoder, self.output_stride, 3)
         with torch.no_grad():
             width = encoder.eval()(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]
         head = deep_lab_head(width, self.data.pixel_classes, self.rates, random.generator(self.seed, "segmentation head"))
-        net = SegmentationNet(self.data.mean, self.data.std, encoder, head)
+        mean, std = source.constants if self.normalization == "encoder" else (self.data.mean, self.data.std)
+        net = SegmentationNet(mean, std, encoder, head)
         return net.to(workspace.device).to(memory_format=torch.channels_last)
 
 

@@ -44,7 +44,8 @@ class KNN(Measure):
         return self.bank is None or self.bank == self.on or _training_split(self.bank) == _training_split(self.on) is not None
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """k neighbours must exist."""
+        """k neighbours must exist, and images have the encoder's channels."""
+        super().check(size)
         most = size(self.bank or self.on) - self._shared
         require(self.k <= most, self, "k", f"must be at most {most}, the neighbours there are", "Lower k or enlarge the bank.")
 

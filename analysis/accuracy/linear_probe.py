@@ -39,7 +39,8 @@ class LinearProbe(Measure):
         require(same, self, "data", "must have the classes of `on`, in the same order", "Take both from one data set.")
 
     def check(self, size: Callable[[Dataset], int]) -> None:
-        """There must be images to fit and to choose by."""
+        """There must be images to fit and to choose by, with the encoder's channels."""
+        super().check(size)
         require_images(self, size(self.data), self.data.num_classes, len(self.l2))
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:

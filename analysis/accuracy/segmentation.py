@@ -25,8 +25,9 @@ _SHOWN, _BATCH = 4, 8  # images that are kept for the picture; images at a time
 class Segmentation(Measure):
     """Percent of `on`, in eval mode: `miou`, mean intersection over union; `mpa`, mean accuracy a class; `fwiou`, IoU by frequency.
 
-    Pixels are scored at the size of the data set's masks, and those without a class are not. A class that is neither there
-    nor predicted is in no mean. Arrays: `confusion` int64 [C, C], entry [i, j] pixels of class i taken for class j; `iou` [C];
+    Pixels are scored at the size of the data set's masks, scaled into a square (`SegmentedImages`), and those without a class are
+    not. Published scores are taken at each image's own size: these do not compare with them, only with each other. A class that is
+    neither there nor predicted is in no mean. Arrays: `confusion` int64 [C, C], entry [i, j] pixels of class i taken for class j; `iou` [C];
     of the first images by id `pixels` [k, 3, H, W], `truth` and `predicted` [k, H, W].
     """
 

@@ -19,7 +19,7 @@ from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy
 from contrast.heads.classifier import Classifier
 from contrast.heads.head import Head
 from contrast.heads.mlp_head import MLPHead
-from contrast.heads.stage_heads import StageHeads
+from contrast.heads.stage_heads import require_projection
 from contrast.losses.loss import full_precision
 from contrast.losses.similarity import products, unit_views
 from contrast.losses.temperature import require_temperature
@@ -54,8 +54,7 @@ class BiTuning(TuningMethod):
         require_count(self, "queue", 4096, "40 is usual.", least=0)
         require(0 <= self.momentum <= 1, self, "momentum", "must be from 0 to 1", "0.999 is usual.")
         require_temperature(self)
-        projects = not self.projector.classifies and not isinstance(self.projector, StageHeads)
-        require(projects, self, "projector", "does not give one projection", "Use MLPHead(1).")
+        require_projection(self, "projector", "Use MLPHead(1).")
 
     def check_parts(self, encoder: Encoder | None, head: Head) -> None:
         """The classifier must be linear."""

@@ -25,6 +25,7 @@ from contrast.finetuning.hard_mixing import (
 from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy, features_of, logits_of
 from contrast.heads.head import Head
 from contrast.heads.mlp_head import MLPHead
+from contrast.heads.stage_heads import require_projection
 from contrast.losses.loss import full_precision
 from contrast.losses.temperature import require_temperature
 from contrast.model import Net
@@ -65,7 +66,7 @@ class CoreTuning(TuningMethod):
         require(0 <= self.eta < float("inf"), self, "eta", "must be 0 or above and finite", "0.1, 1 and 10 are usual.")
         require(0.001 <= self.alpha < float("inf"), self, "alpha", "must be at least 0.001 and finite", "0.1 and 1 are usual.")
         require_temperature(self)
-        require(not self.contrastor.classifies, self, "contrastor", "gives logits, no projection", "Use MLPHead(2, out=256).")
+        require_projection(self, "contrastor", "Use MLPHead(2, out=256).")
         for field in ("detach_weight", "pooled", "detached"):
             if getattr(self, field) is False:
                 object.__setattr__(self, field, None)

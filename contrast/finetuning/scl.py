@@ -10,6 +10,7 @@ from contrast.component import require
 from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy, features_of, logits_of
 from contrast.heads.head import Head
 from contrast.heads.mlp_head import MLPHead
+from contrast.heads.stage_heads import require_projection
 from contrast.losses.sup_con import SupCon
 from contrast.losses.temperature import require_temperature
 
@@ -28,7 +29,7 @@ class SCL(TuningMethod):
     def __post_init__(self) -> None:
         require(0 <= self.eta < float("inf"), self, "eta", "must be 0 or above and finite", "0.1, 1 and 10 are usual.")
         require_temperature(self)
-        require(not self.contrastor.classifies, self, "contrastor", "gives logits, no projection", "Use MLPHead(2, out=256).")
+        require_projection(self, "contrastor", "Use MLPHead(2, out=256).")
 
     def beside(self, net: nn.Module, width: int, classes: int, seed: int) -> nn.Module:
         """The contrastor."""

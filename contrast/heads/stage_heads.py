@@ -29,3 +29,10 @@ class StageHeads(Head):
         """Modules stage1 to stageR, each [N, width of the stage] -> [N, out]."""
         widths = {f"stage{k}": width // 2 ** (self.stages - k) for k in range(1, self.stages + 1)}
         return nn.ModuleDict({name: self.head.build(each, classes, generator) for name, each in widths.items()})
+
+
+def require_projection(owner: object, field: str, cure: str) -> None:
+    """Raise `UserError` unless the head in `owner.field` makes one projection of the features, as it is given nothing else."""
+    head = getattr(owner, field)
+    projects = isinstance(head, Head) and not head.classifies and not isinstance(head, StageHeads)
+    require(projects, owner, field, "does not give one projection", cure)

@@ -61,7 +61,7 @@ def _dilate_stage_(stage: nn.Module, before: int, after: int) -> None:
                 gap = after if strided else gap
 
 
-def reachable(found: tuple[int, ...], output_stride: int) -> bool:
-    """Whether dilation changes an encoder of the strides `found`, stem first, to `output_stride`: not the stem's, and less than its own."""
-    reached = [prod(found[:n]) for n in range(1, len(found))]
-    return output_stride in reached and output_stride < prod(found)
+def reachable(found: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides to which dilation changes an encoder of the strides `found`, stem first: not below the stem's, and less than its own."""
+    reached = dict.fromkeys(prod(found[:n]) for n in range(1, len(found)))
+    return tuple(stride for stride in reached if stride < prod(found))

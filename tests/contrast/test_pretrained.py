@@ -353,7 +353,7 @@ def test_a_wrong_file_is_refused_before_any_training(tmp_path, official, change,
     torch.save(change(official[1].state_dict()), tmp_path / "wrong.pth")
     stage = replace(pretrained(tmp_path / "wrong.pth"), **fields)
     with pytest.raises(UserError, match=says):
-        checker(None)({"knn": KNN(stage, on=Digits(part="held_out"))}, "search")
+        checker(None)({"net": stage}, "search")
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,7 @@ def test_a_url_that_gives_nothing_is_told_before_any_training_and_tried_again_by
 def test_a_launch_reads_a_file_once_however_many_measures_there_are(official, monkeypatch):
     reads = []
     monkeypatch.setattr(Pretrained, "check_files", lambda stage, root: reads.append(stage))
-    stage = pretrained(official[0])
+    stage = pretrained(official[0], keys=TorchvisionKeys(mean=(0.5,), std=(0.5,)))
     check = checker(None)
     for neighbours in range(1, 4):
         check({"knn": KNN(stage, on=Digits(part="held_out"), k=neighbours)}, "search")

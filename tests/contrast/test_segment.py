@@ -4,6 +4,7 @@ Images are small files in the official layout of PASCAL VOC, and a folder of ima
 """
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from contrast import (
     Diverged,
     MaskFolder,
     MLPHead,
+    OwnKeys,
+    Pretrained,
     Resize,
     ScaleCrop,
     Segment,
@@ -116,6 +119,21 @@ def test_a_sweep_runs_segmentations(root, cache):
         }
 
 
+def test_a_segmentation_feeds_with_the_tasks_constants_or_with_the_encoders(bench):
+    """Weights from outside that know pixels from 0 to 1 are fed so; None is ImageNet's, as the data say."""
+    weights = bench.run(ENCODER).folder / "weights.safetensors"
+    keys = OwnKeys(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    outside = Pretrained(address=weights.as_uri(), sha256=sha256(weights.read_bytes()).hexdigest(), encoder=SmallResNet(2), keys=keys)
+    bench.run(outside)
+    found = {}
+    for normalization, constants in ((None, (VOC.mean, VOC.std)), ("encoder", (keys.mean, keys.std))):
+        stage = replace(SEGMENT, of=outside, epochs=1, normalization=normalization)
+        found[normalization] = bench.run(stage).results["loss"]
+        for own, wanted in zip(bench.net(stage).constants, constants, strict=True):
+            np.testing.assert_allclose(own, wanted, rtol=1e-6)
+    assert found["encoder"] != found[None]
+
+
 # ---- what is refused
 
 
@@ -140,10 +158,13 @@ WRONG = {
         lambda: SEGMENT.check(lambda data: 3),
         r"Segment\.batch_size = 4: is larger than the data \(3 images\)",
     ),
-    "an encoder of grey images": (lambda: replace(SEGMENT, of=GREY).check(lambda data: 9), r"Segment\.of = .*images of 1 channels"),
+    "an encoder of grey images": (
+        lambda: replace(SEGMENT, of=GREY).check(lambda data: 9),
+        r"Segment\.data = .*images of 3 .* trained on 1",
+    ),
     "the encoder's own stride": (
         lambda: replace(SEGMENT, output_stride=4).check(lambda data: 9),
-        r"output_stride = 4: .*\(1, 1, 2, 4\).*Use None",
+        r"output_stride = 4: must be one of 1, 2, below .*Use None",
     ),
     "a stride between": (lambda: replace(SEGMENT, output_stride=3).check(lambda data: 9), r"output_stride = 3"),
     "official membership of 21 classes": (
