@@ -27,8 +27,8 @@ class Segmentation(Measure):
 
     Pixels are scored at the size of the data set's masks, scaled into a square (`SegmentedImages`), and those without a class are
     not. Published scores are taken at each image's own size: these do not compare with them, only with each other. A class that is
-    neither there nor predicted is in no mean. Arrays: `confusion` int64 [C, C], entry [i, j] pixels of class i taken for class j; `iou` [C];
-    of the first images by id `pixels` [k, 3, H, W], `truth` and `predicted` [k, H, W].
+    neither there nor predicted is in no mean. Arrays: `confusion` int64 [C, C], entry [i, j] pixels of class i taken for class j;
+    `iou` [C]; of the first images by id `pixels` [k, 3, H, W], `truth` and `predicted` [k, H, W].
     """
 
     on: SegmentedImages
