@@ -15,7 +15,7 @@ from contrast.encoders.encoder import Encoder
 from contrast.model import Model, Net
 from contrast.pretrain import trained_net
 from contrast.stage import Metrics, Stage, Workspace, upstream
-from contrast.weights.address import address_fault, weights_file
+from contrast.weights.address import address_fault, shown, weights_content
 from contrast.weights.checkpoint import encoder_weights, matched, read_checkpoint
 from contrast.weights.key_map import KeyMap
 
@@ -25,7 +25,8 @@ class Pretrained(Stage):
     """The encoder that was saved at `address`, for all that a `Pretrain` is for (PROTOCOL 7.1); no head, no training.
 
     `address`: a file below the data root ("weights/moco_v2_800ep.pth.tar"), `file:///folder/name.pth`, or http(s), which is
-    downloaded once a node. `sha256` is the file's, 64 hexadecimal digits: `sha256sum FILE` tells it. `keys` knows the file's
+    downloaded once a node; it holds no password, and behind ? nothing but download=1 or the like, as it is written down and
+    shown. `sha256` is the file's, 64 hexadecimal digits: `sha256sum FILE` tells it. `keys` knows the file's
     layout and the normalisation that the network was trained in. Measures of this stage feed it so; a `Finetune` does with
     `normalization="encoder"`, else by its own data's. Safetensors and files of `torch.save` are read; nothing in a file is run. Every
     tensor of the encoder must be in the file in name and shape, and no other of the encoder's part. `matched`: None, or how many
@@ -40,8 +41,9 @@ class Pretrained(Stage):
     matched: int | None = None
 
     def __post_init__(self) -> None:
-        rule, cure = address_fault(self.address) or ("", "")
-        require(not rule, self, "address", rule, cure)
+        if (fault := address_fault(self.address)) is not None:
+            rule, cure = fault
+            raise UserError(f"Pretrained.address = {shown(self.address)!r}: {rule}. {cure}")
         digits = re.fullmatch(r"[0-9a-f]{64}", self.sha256) is not None
         require(digits, self, "sha256", "must be 64 hexadecimal digits in small letters", "Ask sha256sum for those of the file.")
         require(self.matched is None or self.matched >= 1, self, "matched", "must be at least 1", "Leave it out, or count the tensors.")
@@ -73,7 +75,7 @@ class Pretrained(Stage):
         return Net(self.keys.mean, self.keys.std, body, nn.Identity())
 
     def _weights(self, root: Path | None, encoder: nn.Module) -> dict[str, Tensor]:
-        checkpoint = read_checkpoint(weights_file(self.address, self.sha256, root))
+        checkpoint = read_checkpoint(weights_content(self.address, self.sha256, root), self.address)
         try:
             weights = encoder_weights(checkpoint, self.keys, encoder)
         except UserError as error:

@@ -88,7 +88,9 @@ def launch(sweep: Sweep, options: Options, console: Console) -> Outcome:
     """Run a sweep to its end, or to Ctrl-C; running it again goes on where it was."""
     refuse_driven(options.root / "sweeps" / sweep.name)  # before what takes long: it need not even be looked at
     searching = searches(sweep)
-    check = checker(options.data)
+    held = Store(options.root)
+    held.check_format()
+    check = checker(options.data, held)
     built = check_corners(sweep, searching, check)
     check_resources(options.resources, options.resources_of, built)
     mlflow_store.check(sweep.name, options.root, options.mlflow)

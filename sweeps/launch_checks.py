@@ -22,6 +22,7 @@ from sweeps.resources import Resources, cores_only, declared, parsed
 from sweeps.rotations import refuse_seen_target, refuse_shared_choice
 from sweeps.samplers import Grid, built
 from sweeps.search import CornerTrial, check_given, corners, fixed
+from sweeps.store import Store
 from sweeps.sweep import Knob, Run, Sweep, call_across, call_space, refuse_idle_monitor, refuse_test_split
 
 
@@ -43,8 +44,11 @@ def searches(sweep: Sweep) -> bool:
     return drawn
 
 
-def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
-    """A function that raises `UserError` for stages that the phase forbids or the data cannot feed."""
+def checker(data: Path | None, store: Store | None = None) -> Callable[[dict[str, Stage], Phase], None]:
+    """A function that raises `UserError` for stages that the phase forbids or the data cannot feed.
+
+    Files of a stage that `store` holds are not looked for: it will not run again.
+    """
 
     @cache
     def size(dataset: Dataset) -> int:
@@ -52,7 +56,9 @@ def checker(data: Path | None) -> Callable[[dict[str, Stage], Phase], None]:
 
     @cache
     def check_files(stage: Stage) -> None:
-        call_with(f"{type(stage).__name__}.check_files", stage, partial(stage.check_files, data))
+        reads = type(stage).check_files is not Stage.check_files
+        if reads and (store is None or store.held(stage, fingerprint(stage)) is None):
+            call_with(f"{type(stage).__name__}.check_files", stage, partial(stage.check_files, data))
 
     def check(stages: dict[str, Stage], phase: Phase) -> None:
         for key, stage in stages.items():

@@ -27,9 +27,9 @@ def run_one(sweep: Sweep, arm: str | None, given: Sequence[str], seed: int, root
     label, point = _arm(sweep, arm)
     knobs = checked_knobs(sweep, point, settings(given))
     stages = call_space(sweep, fixed(knobs), seed, "search", point)
-    checker(data)(stages, "search")
-    single = Sweep(f"{sweep.name}-one", lambda trial, seed, phase: call_space(sweep, fixed(knobs), seed, "search", point), seeds=(seed,))
     store = Store.open(root)
+    checker(data, store)(stages, "search")
+    single = Sweep(f"{sweep.name}-one", lambda trial, seed, phase: call_space(sweep, fixed(knobs), seed, "search", point), seeds=(seed,))
     with passing(root) as lock:
         files = CandidateFiles(root, lock.folder.name, lock.check)  # they tell others what is in use here, and go with the lock
         population = Population(single, store, files, searching=False, check=lambda s, p: None, emit=printer(console))

@@ -1,56 +1,56 @@
 """Reading a checkpoint without running any code of it, and finding the tensors of an encoder in it, all of them and no others."""
 
 import argparse
+import io
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from contrast.component import UserError
 from contrast.weights.key_map import KeyMap, unwrapped
 
 _COUNTER = "num_batches_tracked"  # of batch normalisation: older files have none, and it has no part in the result
+_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32)
 # Options that training scripts save beside the weights: to make one sets attributes of a plain object, and runs nothing.
 _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
 _BROKEN = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
 
 
-def read_checkpoint(path: Path) -> Mapping[str, object]:
-    """What a safetensors file or a file of `torch.save` holds. Raises `UserError` where it names code, or is no such file.
+def read_checkpoint(content: bytes, name: str) -> Mapping[str, object]:
+    """What a safetensors file or a file of `torch.save` with this content holds; `name` is what messages call it.
 
-    Of pickled files only tensors, plain values and options are made; whatever else they name is refused and never called.
+    Raises `UserError` where it names code, or is no such file. Of pickled files only tensors, plain values and options are made;
+    whatever else they name is refused and never called.
     """
     try:
-        with open(path, "rb") as file:
-            safetensors = file.read(9)[8:] == b"{"
-        if safetensors:
-            return dict(load_file(path))
+        if content[8:9] == b"{":  # behind the length of a safetensors header
+            return dict(load(content))
         with torch.serialization.safe_globals(_HARMLESS):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        if named is None:
-            raise UserError(_no_checkpoint(path, "its pickle is not one that torch.save writes")) from error
-        rule = f"holds pickled code or objects ({named[1]}), and must hold tensors and plain values alone; nothing of it was run"
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code is None:
+            raise UserError(_no_checkpoint(name, "its pickle is not one that torch.save writes")) from error
+        rule = f"holds pickled code or objects ({code[1]}), and must hold tensors and plain values alone; nothing of it was run"
         cure = "Where you trust its source, load it there and save its state dict alone, best as safetensors."
-        raise UserError(f"{path}: {rule}. {cure}") from error
+        raise UserError(f"{name}: {rule}. {cure}") from error
     except (SafetensorError, *_BROKEN) as error:
         first = (str(error).splitlines() or [""])[0]
-        raise UserError(_no_checkpoint(path, f"{type(error).__name__}: {first}")) from error
+        raise UserError(_no_checkpoint(name, f"{type(error).__name__}: {first}")) from error
     if not isinstance(found, Mapping):
-        raise UserError(_no_checkpoint(path, f"it holds a {type(found).__name__}"))
+        raise UserError(_no_checkpoint(name, f"it holds a {type(found).__name__}"))
     return found
 
 
-def _no_checkpoint(path: Path, why: str) -> str:
-    return f"{path}: must be a safetensors file or a state dict of torch.save ({why}). Get the file again, or save it as one of these."
+def _no_checkpoint(name: str, why: str) -> str:
+    return f"{name}: must be a safetensors file or a state dict of torch.save ({why}). Get the file again, or save it as one of these."
 
 
 def encoder_weights(checkpoint: Mapping[str, object], keys: KeyMap, encoder: nn.Module) -> dict[str, Tensor]:
@@ -65,15 +65,29 @@ def encoder_weights(checkpoint: Mapping[str, object], keys: KeyMap, encoder: nn.
     _require_names(list(map(str, held)), sources, wanted)
     weights = {}
     for name, tensor in wanted.items():
-        value = given.get(name, tensor)  # only a counter may be absent
-        if not isinstance(value, Tensor) or value.shape != tensor.shape or value.is_floating_point() != tensor.is_floating_point():
-            found = f"{tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        value = _dense(given.get(name, tensor), sources.get(name, name))  # only a counter may be absent
+        if value.shape != tensor.shape or value.is_floating_point() != tensor.is_floating_point():
+            found = f"{tuple(value.shape)} of {value.dtype}"
             rule = f"{sources[name]} is {found}, and {name} of the encoder {tuple(tensor.shape)} of {tensor.dtype}"
             raise UserError(f"{rule}. State the encoder that was saved: its depth, stem and base_width.")
-        if not bool(value.isfinite().all()):
-            raise UserError(f"{sources[name]} is not finite everywhere, and must be. Get the file again, or another one.")
         weights[name] = value.detach().to(tensor.dtype)
+        if not bool(weights[name].isfinite().all()):  # as it is used: a float64 may be beyond float32
+            rule = f"is not finite everywhere in {tensor.dtype}, and must be"
+            raise UserError(f"{sources[name]} {rule}. Get the file again, or another one.")
     return weights
+
+
+def _dense(value: object, source: str) -> Tensor:
+    """`value` if it is a tensor that holds its numbers, one after the other, in a type that is computed with."""
+    plain = isinstance(value, Tensor) and not (value.is_meta or value.is_nested) and value.layout is torch.strided
+    if isinstance(value, Tensor) and plain and value.dtype in _TYPES:
+        return value
+    found = f"a {type(value).__name__}"
+    if isinstance(value, Tensor):
+        kind = "nested" if value.is_nested else "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+        found = f"a tensor of {value.dtype}" if plain else f"a {kind} tensor"
+    known = ", ".join(str(kind).removeprefix("torch.") for kind in _TYPES)
+    raise UserError(f"{source} is {found}, and must be a dense tensor of {known}. Save the state dict so, best as safetensors.")
 
 
 def matched(weights: Mapping[str, Tensor]) -> int:

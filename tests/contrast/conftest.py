@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from contrast.data import Dataset, select
+from tests.contrast.checkpoints import network
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,11 @@ def cache(tmp_path, monkeypatch):
     """The folder of decoded images for this test alone; not yet there."""
     monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def official(tmp_path):
+    """A file of torchvision's, and its network."""
+    net = network()
+    torch.save(net.state_dict(), tmp_path / "official.pth")
+    return tmp_path / "official.pth", net
