@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from analysis import KNN
 from contrast import Digits, Pretrained, TorchvisionKeys, UserError, Workspace
 from sweeps.launch_checks import checker
+from tests.bench import Bench
 from tests.contrast.checkpoints import ENCODER, body, digest, pretrained
 
 pytestmark = pytest.mark.usefixtures("cache")
