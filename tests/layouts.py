@@ -64,8 +64,8 @@ def cars(root, paint):
 
 
 def pets(root, paint):
-    """The breeds' ids are not in order of name, as upper case comes first."""
-    home, breeds = root / "oxford-iiit-pet", [f"{'Cat' if i % 3 else 'dog'}_{i}" for i in range(37)]
+    """The breeds' ids are in order of name where case does not count."""
+    home, breeds = root / "oxford-iiit-pet", [f"{'Breed' if i % 3 else 'breed'}_{i:02d}" for i in range(37)]
     for part, first in (("trainval", 1), ("test", 11)):
         write(
             home / "annotations" / f"{part}.txt",

@@ -1,15 +1,19 @@
 """Birdsnap: 49,829 colour images of 500 North American birds (Berg et al., 2014)."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from contrast.component import MOST_PIXELS, require_count
+from contrast.data.class_folders import ranked_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.image_folder import find_scaled
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
+from contrast.data.scaled_folders import Folders, find_scaled
 from contrast.data.select import select
 from contrast.data.source import Found, Split
+
+_FOLDERS = Folders("birdsnap", partial(ranked_ids, count=500))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,4 +49,4 @@ class Birdsnap(Dataset):
 
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
-    return find_scaled("birdsnap", dataset.shape[1], True, root, split)
+    return find_scaled(_FOLDERS, dataset.shape[1], True, root, split)

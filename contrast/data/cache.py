@@ -26,7 +26,7 @@ from contrast.data.source import Found, Split
 
 _FORMAT = 1
 _BUILDING = ".building-"
-_PIXELS, _LABELS, _TARGETS, _ABOUT = "pixels.npy", "labels.npy", "targets.npy", "about.json"
+_PIXELS, _LABELS, _TARGETS, _FILES, _ABOUT = "pixels.npy", "labels.npy", "targets.npy", "files.npy", "about.json"
 _ROWS = 1024  # written at once
 _ABANDONED = 3600.0  # seconds after which a build counts as abandoned
 
@@ -35,12 +35,13 @@ class Decoded(NamedTuple):
     """All images of one split: `pixels` uint8 [N, C, H, W], read-only memory map, and class ids `labels` int64 [N], ascending.
 
     Within a class images lie in order of rank, so the first image of a class has rank 0. `targets` uint8 [N, classes] of images that
-    show several classes; see `Images`.
+    show several classes, `files` uint8 [N, bytes] of images that are ranked by them; see `Images`.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     targets: np.ndarray | None = None
+    files: np.ndarray | None = None
 
 
 def open_decoded(dataset: Dataset, split: Split, found: Found, cache: Path) -> Decoded:
@@ -109,10 +110,10 @@ def _open(folder: Path) -> Decoded | None:
                 return None
         pixels = np.load(folder / _PIXELS, mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / _LABELS, allow_pickle=False)
-        targets = np.load(folder / _TARGETS, allow_pickle=False) if _TARGETS in about.files else None
+        targets, files = (np.load(folder / name, allow_pickle=False) if name in about.files else None for name in (_TARGETS, _FILES))
     except (OSError, ValueError, EOFError):
         return None
-    return Decoded(pixels, labels, targets) if len(pixels) == len(labels) else None
+    return Decoded(pixels, labels, targets, files) if len(pixels) == len(labels) else None
 
 
 @once
@@ -143,14 +144,17 @@ def _build(
     words = hashes(content, targets)
     digests = class_digests(labels, words)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    version = f"-v{dataset.version}" if dataset.version > 1 else ""  # which may have other digests of equal images
     if unpinned := check_pinned(dataset.name, split, digests):
-        check_recorded(folder.parent / f"{dataset.name}-{split}.json", dataset.name, split, unpinned)
+        check_recorded(folder.parent / f"{dataset.name}-{split}{version}.json", dataset.name, split, unpinned)
     order = content_order(labels, words)
     _sweep(folder.parent)
     building = folder.with_name(f"{_BUILDING}{uuid.uuid4().hex}")
     building.mkdir()
     try:
         arrays = {_PIXELS: pixels, _LABELS: labels, **({} if targets is None else {_TARGETS: targets})}
+        if content.ndim == 2:
+            arrays[_FILES] = content
         for name, array in arrays.items():
             _write(building / name, array, order)
         files = {name: _checksum(building / name) for name in arrays}

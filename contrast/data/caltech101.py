@@ -1,6 +1,7 @@
 """Caltech-101: 8,677 colour images of 101 objects (Fei-Fei et al., 2004)."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -10,11 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from contrast.component import MOST_PIXELS, require_count
-from contrast.data.class_folders import read_bytes
+from contrast.data.class_folders import is_image, labels_of, ranked_ids, read_bytes
 from contrast.data.dataset import Dataset, Images, Metric
-from contrast.data.image_folder import find_scaled
-from contrast.data.listed import numbered, read_listed
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
+from contrast.data.scaled_folders import Folders, find_scaled, found_files
 from contrast.data.select import select
 from contrast.data.source import Found, Split
 
@@ -66,17 +66,21 @@ class Caltech101(Dataset):
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     assert isinstance(dataset, Caltech101)
     if root is None or not (root / _FOLDER).is_dir():
-        return find_scaled("caltech101", dataset.side, True, root, split, _FOLDER)
+        return find_scaled(Folders("caltech101", partial(_ids, dataset)), dataset.side, True, root, split, _FOLDER)
     home = root / _FOLDER
-    objects = sorted(part.name for part in home.iterdir() if part.is_dir() and part.name != _BACKGROUND)
-    ids = numbered([*objects, _BACKGROUND] if dataset.background else objects, dataset.class_count, home)
-    files = [file for file in sorted(home.glob("*/*.jpg")) if file.parent.name in ids]
-    labels = [ids[file.parent.name] for file in files]
-    return Found(tuple(files), partial(_read, files, labels, dataset.side, split), state=split)
+    ids = _ids(dataset, [part.name for part in home.iterdir() if part.is_dir()], home)
+    files = [file for file in sorted(home.glob("*/*.jpg")) if file.parent.name in ids and is_image(file, (".jpg",))]
+    return found_files(*_chosen(files, labels_of(files, ids), split), dataset.side)
 
 
-def _read(files: list[Path], labels: list[int], side: int, split: Split) -> tuple[np.ndarray, np.ndarray]:
+def _ids(dataset: Caltech101, names: Collection[str], place: Path) -> dict[str, int]:
+    """The background is the last class, or none."""
+    without = None if dataset.background else _BACKGROUND
+    return ranked_ids(names, place, count=dataset.class_count, order=lambda name: (name == _BACKGROUND, name), without=without)
+
+
+def _chosen(files: list[Path], labels: np.ndarray, split: Split) -> tuple[list[Path], np.ndarray]:
     ranked = sorted((label, hashlib.sha256(read_bytes(file)).digest(), file) for label, file in zip(labels, files, strict=True))
     classes = [list(its) for _, its in groupby(ranked, lambda entry: entry[0])]
     chosen = [entry for its in classes for entry in (its[:_TRAIN] if split == "train" else its[_TRAIN:])]
-    return read_listed([file for *_, file in chosen], np.array([label for label, *_ in chosen], dtype=np.int64), side)
+    return [file for *_, file in chosen], np.array([label for label, *_ in chosen], dtype=np.int64)

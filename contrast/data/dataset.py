@@ -29,6 +29,7 @@ class Images(NamedTuple):
     `redrawn` gives the pixels of some rows in an epoch of training, from 1, of data that are made anew in each; None of all others.
     `targets` uint8 [N, classes], of images that show several classes: 1 for each class shown, 0 for others, `IGNORED` where that is
     left open; then `labels` are the first class shown, by which parts are stratified, and no targets to train on. None of all others.
+    `files` uint8 [N, bytes]: the hashes of the files of images that were scaled, which rank them; None of images ranked by their pixels.
     """
 
     pixels: np.ndarray
@@ -36,6 +37,12 @@ class Images(NamedTuple):
     ids: np.ndarray
     redrawn: Callable[[np.ndarray, int], np.ndarray] | None = None
     targets: np.ndarray | None = None
+    files: np.ndarray | None = None
+
+    @property
+    def content(self) -> np.ndarray:
+        """What ranks the images, and those that are made of them."""
+        return self.pixels if self.files is None else self.files
 
     def seen(self, rows: np.ndarray, epoch: int) -> np.ndarray:
         """The pixels of `rows` as training sees them in `epoch`."""

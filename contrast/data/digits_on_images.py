@@ -101,7 +101,7 @@ def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     pool = _pool(dataset, digits)
     labels = source.labels if dataset.probed == "object" else digits.labels[_drawn(dataset, pool, source.ids, 0)]
     make = partial(_covered, dataset, source, digits, pool, 0)
-    return made((source, digits), make, labels, dataset.shape, content=source.pixels)
+    return made((source, digits), make, labels, dataset.shape, content=source.content)
 
 
 def _redrawn(dataset: DigitsOnImages, root: Path | None, ids: np.ndarray, rows: np.ndarray, epoch: int) -> np.ndarray:
@@ -125,7 +125,7 @@ class _Bases(NamedTuple):
 @lru_cache(maxsize=4)
 def _bases(dataset: DigitsOnImages, root: Path | None, split: Split, cache: Path) -> _Bases:
     source, digits = base_images(dataset.of, root, split), base_images(dataset.digits, root, "train")
-    order = content_order(source.labels, hashes(source.pixels))
+    order = content_order(source.labels, hashes(source.content))
     starts = np.searchsorted(source.labels[order], np.arange(dataset.class_count))
     return _Bases(source, digits, _pool(dataset, digits), order, starts)
 

@@ -1,15 +1,20 @@
 """FGVC-Aircraft: 10,000 colour images of 100 aircraft variants, 100 each (Maji et al., 2013)."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from contrast.component import MOST_PIXELS, require_count
+from contrast.data.class_folders import numbered, ranked_ids
 from contrast.data.dataset import Dataset, Images, Metric
-from contrast.data.listed import Pairs, find_listed, label, numbered, rows
+from contrast.data.listed import Pairs, find_listed, label, rows
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
+from contrast.data.scaled_folders import OFFICIAL_VALIDATION, Folders
 from contrast.data.select import select
 from contrast.data.source import Found, Split
+
+_FOLDERS = Folders("fgvc-aircraft", partial(ranked_ids, count=100), train=OFFICIAL_VALIDATION, test=("test",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class FGVCAircraft(Dataset):
 
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
-    return find_listed("fgvc-aircraft", "fgvc-aircraft-2013b", _pairs, dataset.shape[1], root, split)
+    return find_listed(_FOLDERS, "fgvc-aircraft-2013b", _pairs, dataset.shape[1], root, split)
 
 
 def _pairs(home: Path, split: Split) -> Pairs:

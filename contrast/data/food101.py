@@ -2,15 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from contrast.component import MOST_PIXELS, UserError, require_count
+from contrast.data.class_folders import numbered, ranked_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.listed import Pairs, find_listed, numbered
+from contrast.data.listed import Pairs, find_listed
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
+from contrast.data.scaled_folders import Folders
 from contrast.data.select import select
 from contrast.data.source import Found, Split
+
+_FOLDERS = Folders("food101", partial(ranked_ids, count=101))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class Food101(Dataset):
 
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
-    return find_listed("food101", "food-101", _pairs, dataset.shape[1], root, split)
+    return find_listed(_FOLDERS, "food-101", _pairs, dataset.shape[1], root, split)
 
 
 def _pairs(home: Path, split: Split) -> Pairs:

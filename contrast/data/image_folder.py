@@ -5,25 +5,23 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from contrast.component import MOST_PIXELS, UserError, require, require_count
-from contrast.data.class_folders import class_folder_files, read_class_folders
+from contrast.component import MOST_PIXELS, require, require_count
+from contrast.data.class_folders import counted_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.parquet import parquet_files, read_parquet
-from contrast.data.scaled import SUFFIXES, decode_scaled
+from contrast.data.scaled_folders import Folders, find_scaled
 from contrast.data.select import select
 from contrast.data.source import Found, Split
-
-_ALSO = {"train": ("train",), "test": ("test", "val", "validation")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(Dataset):
     """Colour images in `<root>/<images>/<split>/<class>/*`, split "train" and "test" or "val", scaled to `side` x `side`.
 
-    `images` names the folder under the data root; `count` (1 to 1000000) is the number of classes, whose ids are their
-    folders' names where all are numbers, else their places in order of name. Files are PNG, JPEG, WebP or BMP, or
-    Parquet with columns image and label (`<split>-*.parquet`). The shorter side is scaled to `side` pixels (8 to 4096) and the
-    centre kept. `convert` takes grey, palette and CMYK images too. The normalisation is ImageNet's.
+    `images` names the folder under the data root; `count` (1 to 1000000) is the number of classes, whose ids are their folders'
+    names where all are numbers, else their places in order of name, of which there must be `count`. Files are PNG, JPEG, WebP or
+    BMP, or Parquet with columns image and label (`<split>-*.parquet`). The shorter side is scaled to `side` pixels (8 to 4096) and
+    the centre kept; a sample's rank in its class is that of its file's hash, at every size. `convert` takes grey, palette and CMYK
+    images too. The normalisation is ImageNet's.
     """
 
     images: str
@@ -31,6 +29,7 @@ class ImageFolder(Dataset):
     side: int = 224
     convert: bool = False
 
+    version: ClassVar[int] = 2
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
 
@@ -64,23 +63,5 @@ class ImageFolder(Dataset):
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     assert isinstance(dataset, ImageFolder)
-    return find_scaled(dataset.images, dataset.side, dataset.convert, root, split)
-
-
-def find_scaled(images: str, side: int, convert: bool, root: Path | None, split: Split, *official: str) -> Found:
-    """The raw images in folder `images` under `root`; raises `UserError` that names every place that was tried.
-
-    `official`: the folders of the data set's own layout, in which nothing was found before.
-    """
-    if root is None or not root.is_dir():
-        given, wanted = "is not set" if root is None else f"= {str(root)!r}", " or ".join(f"{name}/" for name in (*official, images))
-        raise UserError(f"data {given}: must be the folder that holds {wanted}. Set CONTRAST_DATA or --data to it.")
-    home, decode, shape = root / images, partial(decode_scaled, side=side, convert=convert), (3, side, side)
-    for name in _ALSO[split]:
-        if files := parquet_files(home, name):
-            return Found(files, partial(read_parquet, files, decode, shape))
-        if files := class_folder_files(home / name, SUFFIXES):
-            return Found(files, partial(read_class_folders, files, decode, shape))
-    own = [f"{root / name}/" for name in official]
-    tried = "; ".join([*own, *(f"{home / name}/<class>/*, {home / name}-*.parquet" for name in _ALSO[split])])
-    raise UserError(f"data = {str(root)!r}: the {split} images must be in one of the places tried, and are in none: {tried}.")
+    folders = Folders(dataset.images, partial(counted_ids, count=dataset.count))
+    return find_scaled(folders, dataset.side, dataset.convert, root, split)

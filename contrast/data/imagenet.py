@@ -1,14 +1,18 @@
 """ImageNet (ILSVRC 2012): 1,281,167 + 50,000 colour images in 1,000 classes (Russakovsky et al., 2015)."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from contrast.component import MOST_PIXELS, require_count
+from contrast.data.class_folders import ranked_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.image_folder import find_scaled
+from contrast.data.scaled_folders import Folders, find_scaled
 from contrast.data.select import select
 from contrast.data.source import Found, Split
+
+_FOLDERS = Folders("imagenet", partial(ranked_ids, count=1000))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class ImageNet(Dataset):
 
     side: int = 224
 
+    version: ClassVar[int] = 2
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
     class_count: ClassVar[int] = 1000
@@ -45,4 +50,4 @@ class ImageNet(Dataset):
 
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
-    return find_scaled("imagenet", dataset.shape[1], True, root, split)
+    return find_scaled(_FOLDERS, dataset.shape[1], True, root, split)

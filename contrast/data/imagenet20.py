@@ -1,19 +1,21 @@
 """ImageNet-20: the twenty classes of Imagenette and Imagewoof, colour images from ImageNet (Howard, 2019)."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from contrast.component import MOST_PIXELS, require_count
-from contrast.data.class_folders import class_folder_files
+from contrast.data.class_folders import class_folder_files, numbered, ranked_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.image_folder import find_scaled
-from contrast.data.listed import Pairs, found_listed, numbered
+from contrast.data.listed import Pairs, found_listed
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD, SUFFIXES
+from contrast.data.scaled_folders import Folders, find_scaled
 from contrast.data.select import select
 from contrast.data.source import Found, Split
 
 _ARCHIVES = ("imagenette2", "imagewoof2")
+_FOLDERS = Folders("imagenet20", partial(ranked_ids, count=20))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class ImageNet20(Dataset):
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     homes = [] if root is None else [root / name for name in _ARCHIVES]
     if not homes or not all(home.is_dir() for home in homes):
-        return find_scaled("imagenet20", dataset.shape[1], True, root, split, " and ".join(_ARCHIVES))
+        return find_scaled(_FOLDERS, dataset.shape[1], True, root, split, " and ".join(_ARCHIVES))
     return found_listed(_pairs([home / ("train" if split == "train" else "val") for home in homes]), dataset.shape[1])
 
 

@@ -4,36 +4,48 @@ What reads a layout gives pairs of file and label. What is wrong with a list is 
 is decoded; an image that is named and absent, by its own.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from contrast.component import UserError
-from contrast.data.class_folders import read_bytes
-from contrast.data.image_folder import find_scaled
-from contrast.data.scaled import decode_scaled
+from contrast.data.scaled_folders import Folders, find_scaled, found_files
 from contrast.data.source import Found, Split
-from contrast.data.spooled import spooled
 
 Pairs = list[tuple[Path, int]]
 _AGAIN = "Get the files of the data set again."
 
 
-def find_listed(images: str, official: str, pairs: Callable[[Path, Split], Pairs], side: int, root: Path | None, split: Split) -> Found:
-    """What `pairs` lists in the folder `official` under `root` where that is, else Parquet or class folders in `images`.
+def find_listed(
+    folders: Folders, official: str, pairs: Callable[[Path, Split], Pairs], side: int, root: Path | None, split: Split
+) -> Found:
+    """What `pairs` lists in the folder `official` under `root` where that is, else Parquet or class folders in `folders`.
 
     Raises `UserError` for lists that are missing or wrong, and where there is nothing, with every place that was tried.
     """
     if root is None or not (root / official).is_dir():
-        return find_scaled(images, side, True, root, split, official)
-    return found_listed(pairs(root / official, split), side)
+        return find_scaled(folders, side, True, root, split, official)
+    home = root / official
+    listed = pairs(home, split)
+    try:
+        others = pairs(home, "test" if split == "train" else "train")
+    except UserError:  # what is wrong with the other list is told when it is wanted, and then both are compared
+        others = []
+    refuse_shared(listed, others)
+    return found_listed(listed, side)
+
+
+def refuse_shared(listed: Pairs, others: Pairs) -> None:
+    """Refuse an image that the lists of both splits name: it would be trained on and tested."""
+    if shared := sorted({file for file, _ in listed} & {file for file, _ in others}):
+        rule = f"is in the lists of both training and test ({len(shared)} of {len(listed)} are)"
+        raise UserError(f"{shared[0]}: {rule}. {_AGAIN}")
 
 
 def found_listed(pairs: Pairs, side: int, targets: np.ndarray | None = None) -> Found:
-    """The photographs of `pairs`, scaled to `side` when they are read; raises `UserError` for one that is not there.
+    """The photographs of `pairs`, scaled to `side` when they are read; raises `UserError` for one that is not there, or named twice.
 
     `targets` uint8 [N, classes] of photographs that show several classes; see `Images`.
     """
@@ -41,14 +53,10 @@ def found_listed(pairs: Pairs, side: int, targets: np.ndarray | None = None) -> 
     if absent := [file for file in files if not file.is_file()]:
         rule = f"is named in the data set's lists and is not there ({len(absent)} of {len(files)} are not)"
         raise UserError(f"{absent[0]}: {rule}. {_AGAIN}")
-    state = hashlib.sha256(labels.tobytes() + (b"" if targets is None else targets.tobytes())).hexdigest()
-    return Found(files, partial(read_listed, files, labels, side), state=state, targets=targets)
-
-
-def read_listed(files: Sequence[Path], labels: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [N, 3, side, side] of the files, grey and palette images made RGB, and the labels."""
-    images = (decode_scaled(read_bytes(file), str(file), side, True) for file in files)
-    return spooled(images, (3, side, side)), labels
+    if twice := [file for file, count in Counter(files).items() if count > 1]:
+        rule = f"is named more than once in the data set's lists ({len(twice)} of {len(set(files))} are)"
+        raise UserError(f"{twice[0]}: {rule}. {_AGAIN}")
+    return found_files(files, labels, side, targets=targets)
 
 
 def rows(file: Path, columns: int = 1, cure: str = _AGAIN) -> list[list[str]]:
@@ -75,14 +83,6 @@ def integer(text: str, file: Path) -> int:
         return int(text)
     except ValueError:
         raise UserError(f"{file}: holds {text!r} where an integer must be. {_AGAIN}") from None
-
-
-def numbered(names: Iterable[str], count: int, place: Path | str) -> dict[str, int]:
-    """The ids 0.. of the different `names` in their order; raises `UserError` unless they are `count`."""
-    ids = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    if len(ids) != count:
-        raise UserError(f"{place}: names {len(ids)} classes, must name {count}. {_AGAIN}")
-    return ids
 
 
 def label(name: str, ids: Mapping[str, int], file: Path) -> int:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from contrast.component import UserError, require, require_count
+from contrast.data.class_folders import HELD_OUT, is_image
 from contrast.data.dataset import Dataset
 from contrast.data.scaled import SUFFIXES
 from contrast.data.scene_files import SceneFile, found_scenes
 from contrast.data.segmented import IGNORED, Scenes, SegmentedImages, select_scenes
 from contrast.data.source import Found, Split
 
-_ALSO = {"train": ("train",), "test": ("test", "val", "validation")}
+_ALSO = {"train": ("train",), "test": HELD_OUT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,9 @@ def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
         if scenes := _paired(home):
             return found_scenes(scenes, dataset)
     tried = "; ".join(f"{home / 'images'}/*, {home / 'masks'}/*.png" for home in homes)
-    raise UserError(f"data = {str(root)!r}: the {split} images must be in one of the places tried, and are in none: {tried}.")
+    raise UserError(
+        f"data = {str(root)!r}: the {split} images must be in one of the places tried, and are in none: {tried}. Put them there."
+    )
 
 
 def _paired(home: Path) -> list[SceneFile]:
@@ -72,6 +75,6 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Files by their name without suffix; raises `UserError` for two of one name."""
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if file.suffix.lower() in suffixes and (other := found.setdefault(file.stem, file)) != file:
+        if is_image(file, suffixes) and (other := found.setdefault(file.stem, file)) != file:
             raise UserError(f"{file}: has the name of {other.name}, and a mask belongs to one image. Rename or remove one of them.")
     return found

@@ -45,6 +45,11 @@ def read_parquet(files: Sequence[Path], decode: Decode, shape: tuple[int, int, i
     return pixels, np.concatenate(labels)
 
 
+def parquet_images(files: Sequence[Path]) -> Iterator[bytes]:
+    """The bytes of the images of all shards, in the order of `read_parquet`, which raises the same errors."""
+    return (cell or b"" for file in files for cell in _read_one(file)[0])
+
+
 def _read_one(file: Path) -> tuple[Iterator[bytes | None], np.ndarray]:
     """The images' bytes of one shard, one after the other, and its labels."""
     from pyarrow import parquet as pq

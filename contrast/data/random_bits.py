@@ -68,7 +68,7 @@ class RandomBits(Dataset):
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     assert isinstance(dataset, RandomBits)
     source = base_images(dataset.of, root, split)
-    return made((source,), partial(_with_bits, source, dataset.bits), source.labels, dataset.shape, content=source.pixels)
+    return made((source,), partial(_with_bits, source, dataset.bits), source.labels, dataset.shape, content=source.content)
 
 
 def _with_bits(source: Images, bits: int, rows: np.ndarray) -> np.ndarray:

@@ -81,9 +81,9 @@ def _load(dataset: Resized, root: Path | None, cache: Path) -> Images:
     """What `of` selects, with the pixels of the same images among all scaled ones, which are kept in order of class and content."""
     split: Split = "test" if dataset.part == "test" else "train"
     source, selected = base_images(dataset.of, root, split), dataset.selected.load(root)
-    found = made((source,), partial(_scaled, source, dataset.side), source.labels, dataset.shape, content=source.pixels)
+    found = made((source,), partial(_scaled, source, dataset.side), source.labels, dataset.shape, content=source.content)
     decoded = open_decoded(dataset, split, found, cache)
-    places, by_id = np.argsort(content_order(source.labels, hashes(source.pixels))), np.argsort(source.ids)
+    places, by_id = np.argsort(content_order(source.labels, hashes(source.content))), np.argsort(source.ids)
     pixels = rows_of(decoded.pixels, places[by_id[np.searchsorted(source.ids, selected.ids, sorter=by_id)]])
     pixels.flags.writeable = False
     return selected._replace(pixels=pixels)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import ExifTags, Image
 
 from contrast.component import UserError
+from contrast.data.class_folders import read_bytes
+from contrast.data.content import file_hashes
 from contrast.data.segmented import IGNORED, SegmentedImages
 from contrast.data.source import Found
 from contrast.data.spooled import spooled
@@ -33,7 +35,12 @@ def found_scenes(scenes: Sequence[SceneFile], dataset: SegmentedImages, beside: 
                 other = scene.mask if what == "image" else scene.image
                 raise UserError(f"{file}: the {what} that belongs to {other} is missing. Put it there, or leave that scene out.")
     files = (*beside, *(file for scene in scenes for file in scene))
-    return Found(files, partial(_read, tuple(scenes), dataset))
+    return Found(files, partial(_read, tuple(scenes), dataset), partial(_content, tuple(scenes)), state="ranked by file")
+
+
+def _content(scenes: Sequence[SceneFile]) -> np.ndarray:
+    """An image's file and its mask's are one content."""
+    return np.concatenate([file_hashes(map(read_bytes, files)) for files in zip(*scenes, strict=True)], axis=1)
 
 
 def _read(scenes: Sequence[SceneFile], dataset: SegmentedImages) -> tuple[np.ndarray, np.ndarray]:
@@ -60,9 +67,13 @@ def _opened(file: Path) -> Image.Image:
     try:
         with Image.open(io.BytesIO(file.read_bytes())) as image:
             image.load()
-            return image
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{file}: is not a whole image ({error}). Get that file again.") from error
+    if orientation not in (0, 1):  # 0: unknown
+        rule = f"is to be turned before it is shown (EXIF orientation {orientation}), so image and mask may not lie on each other"
+        raise UserError(f"{file}: {rule}. Turn both alike, and store them without that mark.")
+    return image
 
 
 def _refuse_strange(mask: np.ndarray, file: Path, classes: int) -> None:

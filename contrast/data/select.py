@@ -43,8 +43,9 @@ def _select(dataset: Dataset, root: Path | None, looking: Find, cache: Path) -> 
     rows = np.concatenate(places)
     require(len(rows) > 0, dataset, "per_class", f"leaves no image for the part {dataset.part!r}", f"Use at least {EVERY} images a class.")
     targets = None if decoded.targets is None else decoded.targets[rows]
-    images = Images(rows_of(decoded.pixels, rows), np.concatenate(labels), np.concatenate(ids), targets=targets)
-    for array in (images.pixels, images.labels, images.ids, *(() if targets is None else (targets,))):
+    files = None if decoded.files is None else decoded.files[rows]
+    images = Images(rows_of(decoded.pixels, rows), np.concatenate(labels), np.concatenate(ids), targets=targets, files=files)
+    for array in (images.pixels, images.labels, images.ids, *(array for array in (targets, files) if array is not None)):
         array.flags.writeable = False
     return images
 

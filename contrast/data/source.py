@@ -3,6 +3,7 @@
 `find` only looks, so that the key of the cache costs no decoding; what it finds knows its files and how to read them.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 
 from contrast.component import UserError
 from contrast.data.cache_folder import cache_folder
-from contrast.data.class_folders import class_folder_files, read_class_folders
+from contrast.data.class_folders import class_folder_files, class_names, labels_of, own_ids, read_files
 from contrast.data.dataset import Dataset
 from contrast.data.parquet import parquet_files, read_parquet
 from contrast.data.png import decode
@@ -26,9 +27,10 @@ Split = Literal["train", "test"]
 class Found:
     """Raw images of one split: their files, and `read() -> (pixels uint8 [N, C, H, W], labels int64 [N])`.
 
-    `content`: the images [N, ...] whose hashes rank the samples, where these are not the pixels themselves: of images made
-    from others, those others, so that a sample keeps its id. `state`: what else than the files' sizes and times says whether
-    the images are still the same. `targets` uint8 [N, classes] of images that show several classes; see `Images`.
+    `content`: what [N, ...] is hashed to rank the samples, where it is not the pixels themselves: of images made from others those
+    others, so that a sample keeps its id; of images that are scaled the hashes [N, bytes] of their files. `state`: what else than
+    the files' sizes and times says whether the images are still the same. `targets` uint8 [N, classes] of images that show several
+    classes; see `Images`.
     """
 
     files: tuple[Path, ...]
@@ -71,8 +73,15 @@ def _look(dataset: Dataset, home: Path, split: Split) -> Found | None:
     if torchvision_files(home, dataset.name):
         return _torchvision(dataset, home, split)
     if files := class_folder_files(home / dataset.name / split):
-        return Found(files, partial(read_class_folders, files, partial(decode, shape=dataset.shape), dataset.shape))
+        labels = labels_of(files, own_ids(class_names(home / dataset.name), home / dataset.name))
+        read = partial(read_files, files, labels, partial(decode, shape=dataset.shape), dataset.shape)
+        return Found(files, read, state=state_of(labels))
     return None
+
+
+def state_of(*arrays: np.ndarray) -> str:
+    """Changes when an entry of the arrays does."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def _torchvision(dataset: Dataset, home: Path, split: Split) -> Found:

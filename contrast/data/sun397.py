@@ -5,12 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from contrast.component import MOST_PIXELS, require_count
+from contrast.component import MOST_PIXELS, require, require_count
+from contrast.data.class_folders import numbered, ranked_ids
 from contrast.data.dataset import Dataset, Images
-from contrast.data.listed import Pairs, find_listed, label, numbered, rows
+from contrast.data.listed import Pairs, find_listed, label, rows
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
+from contrast.data.scaled_folders import Folders
 from contrast.data.select import select
 from contrast.data.source import Found, Split
+
+_FOLDERS = Folders("sun397", partial(ranked_ids, count=397))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,10 @@ class SUN397(Dataset):
 
 def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
     assert isinstance(dataset, SUN397)
-    return find_listed("sun397", "SUN397", partial(_pairs, dataset.split), dataset.side, root, split)
+    listed = dataset.split == 1 or root is None or not root.is_dir() or (root / "SUN397").is_dir()
+    cure = "Use 1, or unpack the data set's own archive there."
+    require(listed, dataset, "split", "needs the official lists in SUN397, since class folders and Parquet hold one split", cure)
+    return find_listed(_FOLDERS, "SUN397", partial(_pairs, dataset.split), dataset.side, root, split)
 
 
 def _pairs(number: int, home: Path, split: Split) -> Pairs:

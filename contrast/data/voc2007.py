@@ -8,7 +8,7 @@ import numpy as np
 
 from contrast.component import MOST_PIXELS, UserError, require_count
 from contrast.data.dataset import IGNORED, Dataset, Images, Metric
-from contrast.data.listed import found_listed, integer, rows
+from contrast.data.listed import found_listed, integer, refuse_shared, rows
 from contrast.data.scaled import IMAGENET_MEAN, IMAGENET_STD
 from contrast.data.select import select
 from contrast.data.source import Found, Split
@@ -61,11 +61,13 @@ def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
         given = "is not set" if root is None else f"= {str(root)!r}"
         raise UserError(f"data {given}: must be the folder that holds VOCdevkit/VOC2007/. Set CONTRAST_DATA or --data to it.")
     home = root / "VOCdevkit" / "VOC2007"
-    lists, part = home / "ImageSets" / "Main", "trainval" if split == "train" else "test"
+    lists, (part, other) = home / "ImageSets" / "Main", ("trainval", "test") if split == "train" else ("test", "trainval")
     names = [name for (name,) in rows(lists / f"{part}.txt")]
+    beside = [name for (name,) in rows(lists / f"{other}.txt")] if (lists / f"{other}.txt").is_file() else []
     targets = np.stack([_of_class(lists / f"{one}_{part}.txt", names) for one in CLASSES], axis=1)
     labels = [_first_class(name, row, lists) for name, row in zip(names, targets, strict=True)]
     pairs = [(home / "JPEGImages" / f"{name}.jpg", label) for name, label in zip(names, labels, strict=True)]
+    refuse_shared(pairs, [(home / "JPEGImages" / f"{name}.jpg", 0) for name in beside])
     return found_listed(pairs, dataset.shape[1], targets)
 
 

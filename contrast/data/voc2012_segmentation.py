@@ -42,7 +42,9 @@ def _find(dataset: Dataset, root: Path | None, split: Split) -> Found:
         raise UserError(f"data {given}: must be the folder that holds {_HOME}/. Set CONTRAST_DATA or --data to it.")
     home = root / _HOME
     listed = home / "ImageSets" / "Segmentation" / _LISTS[split]
-    names = _names(listed)
+    names, other = _names(listed), listed.with_name(_LISTS["test" if split == "train" else "train"])
+    if shared := sorted(set(names) & set(_names(other))) if other.is_file() else []:
+        raise UserError(f"{listed}: lists {shared[0]}, as {other.name} does ({len(shared)} are in both). Get both files again.")
     scenes = [SceneFile(home / "JPEGImages" / f"{name}.jpg", home / "SegmentationClass" / f"{name}.png") for name in names]
     return found_scenes(scenes, dataset, beside=(listed,))
 

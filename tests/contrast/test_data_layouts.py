@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from scipy.io import savemat
 
 from contrast.component import UserError
 from contrast.data import STL10, SVHN, FashionMNIST, ImageFolder, ImageNet, STL10Unlabeled, rows
+from contrast.data.scaled import decode_scaled
 from contrast.data.source import find
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -136,6 +138,29 @@ def test_parquet_of_any_size_is_the_same_data_set(birds, tmp_path_factory):
             assert np.array_equal(one, two)
 
 
+@pytest.mark.parametrize("size", [(300, 31), (31, 300), (200, 9), (8, 640)])
+def test_of_a_strip_only_the_middle_is_scaled_and_is_the_same_to_a_level(tmp_path, size):
+    folder = tmp_path / "strips" / "train" / "a"
+    folder.mkdir(parents=True)
+    Image.fromarray(noise(size[1], size[0], 3)).save(folder / "1.png")
+    (pixels,) = ImageFolder(images="strips", count=1, side=20).load(tmp_path).pixels
+    assert np.abs(pixels.astype(int) - scaled(folder / "1.png", 20)).max() <= 1
+
+
+def test_a_strip_needs_no_more_memory_than_its_middle():
+    """All of it, scaled, would be more than a thousand million pixels."""
+    image = io.BytesIO()
+    Image.new("RGB", (20000, 1), (1, 2, 3)).save(image, "PNG")
+    assert (decode_scaled(image.getvalue(), "strip", 256, False) == np.array([1, 2, 3])[:, None, None]).all()
+
+
+def test_grey_images_that_were_converted_once_are_still_refused_where_they_are_not_to_be(birds):
+    Image.fromarray(noise(9, 9)).save(birds / "birds" / "train" / "a" / "0.png")
+    ImageFolder(images="birds", count=3, side=20, convert=True).load(birds)
+    with pytest.raises(UserError, match=r"a/0\.png: is a grey image where colour is needed"):
+        ImageFolder(images="birds", count=3, side=20).load(birds)
+
+
 def test_a_class_has_one_id_in_every_split(birds):
     """Though the test split has no image of the first class."""
     for file in (birds / "birds" / "val" / "a").iterdir():
@@ -151,6 +176,9 @@ def test_imagenet_takes_grey_and_cmyk_images_and_counts_synsets_in_their_order(t
             folder = tmp_path / "imagenet" / split / f"n01440{i}"
             folder.mkdir(parents=True)
             Image.fromarray(noise(30, 40, 3)).convert(mode).save(folder / "x.JPEG")
+    for i in range(997):  # the other synsets
+        (tmp_path / "imagenet" / "train" / f"n02{i:06d}").mkdir()
+        shutil.copy(folder / "x.JPEG", tmp_path / "imagenet" / "train" / f"n02{i:06d}")
     loaded = ImageNet(side=24, classes=(0, 1, 2)).load(tmp_path)
     files = [tmp_path / "imagenet" / "train" / f"n01440{i}" / "x.JPEG" for i in (440, 441, 443)]
     assert np.array_equal(loaded.pixels, np.stack([scaled(f, 24) for f in files]))
@@ -166,10 +194,14 @@ def test_imagenet_takes_grey_and_cmyk_images_and_counts_synsets_in_their_order(t
             r"a/0\.png: is a grey image where colour is needed \(mode L.*convert=True",
         ),
         (lambda a: Image.fromarray(noise(9, 9, 4)).save(a / "0.png"), r"a/0\.png: is no plain colour image \(mode RGBA, must be RGB"),
+        (
+            lambda a: Image.fromarray(noise(9, 9).astype(np.uint16) * 256).save(a / "0.png"),
+            r"a/0\.png: has more than 8 bits a channel \(mode I;16, must be RGB\)\. Convert it first",
+        ),
         (lambda a: (a.parent / "empty").mkdir(), r"train/empty: is a class folder without images .*or remove the folder"),
         (
             lambda a: [(a.parent / "d").mkdir(), Image.fromarray(noise(9, 9, 3)).save(a.parent / "d" / "9.png")],
-            r"d/9\.png: label 3 of train image 6 is outside the classes 0 to 2 of birds-20. Mend the label, or state the right number",
+            r"birds: names 4 classes, must name 3\. Complete the folders, or state the right number",
         ),
     ],
 )

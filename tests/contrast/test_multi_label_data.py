@@ -126,6 +126,8 @@ def rewrite(root, name, old, new):
         ("cow_trainval", "-1", "-2", "cow_trainval.txt: says -2 of image 0"),
         ("cow_trainval", "-1", "x", "cow_trainval.txt: holds 'x' where an integer must be"),
         ("trainval", "000001\n", "000001\n900001\n", "aeroplane_trainval.txt: says nothing of image 900001"),
+        ("test", "005001\n", "000001\n", "000001.jpg: is in the lists of both training and test (1 of 60 are)"),
+        ("trainval", "000002\n", "000001\n", "000001.jpg: is named more than once in the data set's lists (1 of 59 are)"),
     ],
 )
 def test_lists_that_are_wrong_are_named(voc, name, old, new, message):

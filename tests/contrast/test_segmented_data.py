@@ -6,7 +6,7 @@ and which file it is.
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from contrast import MaskFolder, UserError, VOC2012Segmentation
 from contrast.data.segmented import IGNORED
@@ -79,6 +79,14 @@ HOME = "VOCdevkit/VOC2012"
 LISTED = f"{HOME}/ImageSets/Segmentation/train.txt"
 MASK = f"{HOME}/SegmentationClass/2012_000000.png"
 IMAGE = f"{HOME}/JPEGImages/2012_000000.jpg"
+
+
+def turned():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    return exif
+
+
 OTHER = np.zeros((32, 33), dtype=np.uint8)
 WRONG = {
     "a mask of another size": (
@@ -99,6 +107,14 @@ WRONG = {
     "no image": (lambda root: (root / IMAGE).unlink(), r"2012_000000\.jpg: the image that belongs to .*2012_000000\.png is missing"),
     "no list": (lambda root: (root / LISTED).unlink(), r"train\.txt: must list the images, a name a line, and cannot be read"),
     "an empty list": (lambda root: (root / LISTED).write_text("\n"), r"train\.txt: lists no image"),
+    "a name of the other list": (
+        lambda root: (root / LISTED).with_name("val.txt").write_text("2012_000003\n"),
+        r"train\.txt: lists 2012_000003, as val\.txt does \(1 are in both\)",
+    ),
+    "an image to be turned": (
+        lambda root: Image.open(root / IMAGE).save(root / IMAGE, exif=turned()),
+        r"2012_000000\.jpg: is to be turned before it is shown \(EXIF orientation 3\), so image and mask may not lie on each other\. Turn",
+    ),
     "a name twice": (lambda root: (root / LISTED).write_text("2012_000000\n" * 2), r"train\.txt: lists 2012_000000 twice"),
 }
 
@@ -117,9 +133,12 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
         data.scenes(None)
     with pytest.raises(UserError, match=r"data = .*: must be the folder that holds VOCdevkit/VOC2012/"):
         VOC2012Segmentation(side=32).scenes(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"the train images must be in one of the places tried, and are in none: .*streets/train/images/\*"):
+    with pytest.raises(
+        UserError, match=r"the train images must be in one of the places tried, and are in none: .*streets/train/images/\*.*Put them there"
+    ):
         data.scenes(tmp_path)
     root = write_folder(tmp_path)
+    (root / "streets/train/images/._0.png").write_bytes(b"what macOS lays beside a file")
     (root / "streets/train/masks/0.png").rename(root / "streets/train/masks/zero.png")
     with pytest.raises(UserError, match=r"train/masks/0\.png: the mask that belongs to .*train/images/0\.png is missing"):
         data.scenes(root)
