@@ -129,11 +129,11 @@ class Workspace:
         """The images of `dataset`, memory-mapped."""
         return dataset.load(self.data)
 
-    def pixels(self, dataset: Dataset) -> tuple[Tensor, Tensor]:
-        """All images as float32 [N, C, H, W] in [0, 1] and labels int64 [N], on the device."""
-        images = self.images(dataset)
-        pixels = torch.from_numpy(np.array(images.pixels)).to(self.device).float() / 255
-        return pixels, torch.from_numpy(np.array(images.labels)).to(self.device)
+    def pixels(self, dataset: Dataset, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
+        """The images in some `rows`, None for all, as float32 [n, C, H, W] in [0, 1], and labels int64 [n], on the device."""
+        images, these = self.images(dataset), slice(None) if rows is None else rows
+        pixels = torch.from_numpy(np.array(images.pixels[these])).to(self.device).float() / 255
+        return pixels, torch.from_numpy(np.array(images.labels[these])).to(self.device)
 
     def features(self, model: Model, dataset: Dataset) -> Tensor:
         """Encoder features float32 [N, d] of `dataset` in id order, eval mode, fp32, no gradient; kept in memory."""

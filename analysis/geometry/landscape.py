@@ -69,11 +69,10 @@ class Landscape(Measure):
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`flatness`, `loss_at_centre`, `radius_rise_1`, `cosine` and `clipped_share`."""
-        pixels, labels = workspace.pixels(self.on)
-        chosen = torch.from_numpy(stratified(labels.cpu().numpy(), self.samples)).to(workspace.device)
+        pixels, labels = workspace.pixels(self.on, stratified(workspace.images(self.on).labels, self.samples))
         u, v = (filter_normalised(model.net, self.direction_seed, index) for index in (0, 1))
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        plane = Plane(model.net, u, v, pixels[chosen], labels[chosen], precision)
+        plane = Plane(model.net, u, v, pixels, labels, precision)
         require_classes(self, plane.logits(plane.batches[0][0]).shape[1], self.on)
         centre = plane.loss(0.0, 0.0)
         alphas = grid(self.points, self.span)

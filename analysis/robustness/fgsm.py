@@ -49,9 +49,8 @@ class FGSM(Measure):
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`, `eps_<k>` and `area`."""
-        pixels, labels = workspace.pixels(self.on)
-        chosen = torch.from_numpy(stratified(labels.cpu().numpy(), self.samples)).to(workspace.device)
-        x, y = pixels[chosen].contiguous(memory_format=torch.channels_last), labels[chosen]
+        pixels, y = workspace.pixels(self.on, stratified(workspace.images(self.on).labels, self.samples))
+        x = pixels.contiguous(memory_format=torch.channels_last)
         net, _ = fold(model.net, x[:2])
         require_classes(self, net(x[:1]).shape[1], self.on)
         scale = model.net.std if self.space == "normalized" else 1.0

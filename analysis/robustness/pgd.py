@@ -58,11 +58,11 @@ class PGD(Measure):
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`, `clean`, `eps_<k>` and `area`."""
-        pixels, labels = workspace.pixels(self.on)
-        chosen = stratified(labels.cpu().numpy(), self.samples)
-        start = start_noise(np.asarray(workspace.images(self.on).ids)[chosen], self.on.shape, self.norm, self.seed)
-        places = torch.from_numpy(chosen).to(workspace.device)
-        x, y = pixels[places].contiguous(memory_format=torch.channels_last), labels[places]
+        images = workspace.images(self.on)
+        chosen = stratified(images.labels, self.samples)
+        start = start_noise(np.asarray(images.ids)[chosen], self.on.shape, self.norm, self.seed)
+        pixels, y = workspace.pixels(self.on, chosen)
+        x = pixels.contiguous(memory_format=torch.channels_last)
         net, _ = fold(model.net, x[:2])
         require_classes(self, net(x[:1]).shape[1], self.on)
         # Radius 0 first: whoever is misclassified there is the clean error.

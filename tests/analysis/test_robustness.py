@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import FGSM, PGD, Accuracy
+from analysis import FGSM, PGD, Accuracy, Landscape
 from contrast.attacks import fgsm_curve, robust, start_noise
 from contrast.component import UserError
 
@@ -69,6 +69,27 @@ def test_subsets_of_the_measures_are_stratified(lab, blobs, tuned, conv_net):
     for attack in (FGSM(stage, on=data, samples=12), PGD(stage, on=data, samples=12, steps=2)):
         same = FGSM(stage, on=small, samples=None) if isinstance(attack, FGSM) else PGD(stage, on=small, samples=None, steps=2)
         assert lab.run(attack)[0] == pytest.approx(lab.run(same)[0])
+
+
+class OnlyRows:
+    """Pixels of which only named rows can be had, at most 12."""
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+    def __getitem__(self, rows):
+        assert len(rows) <= 12
+        return self.pixels[rows]
+
+
+def test_of_a_large_data_set_only_the_chosen_samples_are_read(lab, blobs, tuned, conv_net, monkeypatch):
+    data = blobs().held_out("confirm")
+    stage, images = lab.put(tuned(data), conv_net.requires_grad_(False)), lab.workspace.images(data)
+    attacks = [FGSM(stage, on=data, samples=12), PGD(stage, on=data, samples=12, steps=2), Landscape(stage, on=data, samples=12, points=3)]
+    wanted = [lab.run(attack)[0] for attack in attacks]
+    monkeypatch.setattr(lab.workspace, "images", lambda _: images._replace(pixels=OnlyRows(images.pixels)))
+    for attack, results in zip(attacks, wanted, strict=True):
+        assert lab.run(attack)[0] == pytest.approx(results, nan_ok=True)
 
 
 def test_pgd_defaults_are_the_declared_ones(blobs, tuned):

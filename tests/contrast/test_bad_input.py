@@ -182,9 +182,9 @@ SPOILED = {
     "empty class folder": (lambda train: (train / "c").mkdir(), r"train/c: is a class folder without images"),
     "corrupt image": (lambda train: (train / "a" / "0.png").write_bytes(b"no image"), r"train/a/0\.png: is not a whole image"),
     "grey image": (lambda train: Image.new("L", (20, 20)).save(train / "a" / "0.png"), r"a/0\.png: is a grey image where colour is needed"),
-    "label outside the classes": (
+    "a class too many": (
         lambda train: [(train / "c").mkdir(), Image.new("RGB", (20, 20)).save(train / "c" / "4.png")],
-        r"c/4\.png: label 2 of train image 4 is outside the classes 0 to 1",
+        r"birds: names 3 classes, must name 2\. Complete the folders, or state",
     ),
 }
 
