@@ -10,7 +10,7 @@ PEERS_INSTALLED := $(PEERS)/.installed
 # Where it is set, each of the many processes would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sweep test lint ui chaos peers bench-pretrain bench-replication bench-controller
+.PHONY: sweep test lint ui chaos peers bench-pretrain bench-finetune bench-replication bench-controller
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
@@ -28,6 +28,9 @@ bench-pretrain: $(INSTALLED) $(PEERS_INSTALLED)
 	@failed=0; OMP_NUM_THREADS=1 $(PEERS)/bin/python -m benchmarks.lightly_losses || failed=1; \
 	for part in losses views shared_data simclr; do \
 		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$part || failed=1; done; exit $$failed
+
+bench-finetune: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.finetune
 
 bench-controller: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller
