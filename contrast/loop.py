@@ -1,11 +1,7 @@
-"""One epoch of training, and the tensors it must remember to go on as if it had never stopped.
-
-Randomness comes from counters (`contrast/random.py`), so the whole state of a training is its weights, its buffers and what
-its optimiser remembers of each weight; no generator has to be saved.
-"""
+"""One epoch of training: its batches, the steps on them, and what they were worth."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -25,6 +21,7 @@ from contrast.distributed import Processes
 from contrast.forward import Forward, outputs
 from contrast.losses.loss import Loss
 from contrast.norms import frozen_norms
+from contrast.optim.rates import set_rate
 from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Diverged, Metrics
@@ -211,46 +208,3 @@ def in_order(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np
         raise UserError(f"data has {len(ids)} image(s): a batch needs 2 or more, whatever batch_size ({batch_size}). Use more images.")
     order = random.permutation(seed, "order", ids, epoch=epoch)
     return [rows for start in range(0, len(order), batch_size) if len(rows := order[start : start + batch_size]) > 1]
-
-
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Have every parameter learn at `lr` from now on, or as `set_aside` said of it."""
-    for group in optimizer.param_groups:
-        group["lr"] = group.get("own", lr * group.get("share", 1.0))
-
-
-def set_aside(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], how: dict[str, float]) -> None:
-    """Have `parameters` learn at a rate of their own: `share` of the one that `set_rate` sets, or `own`, whatever that one is."""
-    chosen = set(parameters)
-    for group in list(optimizer.param_groups):
-        inside = [p for p in group["params"] if p in chosen]
-        if inside and len(inside) < len(group["params"]):
-            group["params"] = [p for p in group["params"] if p not in chosen]
-            optimizer.param_groups.append({**group, "params": inside, **how})
-        elif inside:
-            group.update(how)
-
-
-def training_state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and buffers by name, and every tensor that the optimiser keeps of a parameter: `momentum.NAME`, `optimizer.KEY.NAME`."""
-    state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    for name, parameter in net.named_parameters():
-        for key, tensor in optimizer.state.get(parameter, {}).items():
-            if tensor is not None:
-                state[_optimizer_key(key, name)] = tensor
-    return state
-
-
-def load_training_state(net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-    """Put back what `training_state` gave."""
-    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
-    kept = {name.split(".")[1] for name in state if name.startswith("optimizer.")} | {"momentum_buffer"}
-    for name, parameter in net.named_parameters():
-        for key in kept:
-            if (tensor := state.get(_optimizer_key(key, name))) is not None:
-                like = parameter if tensor.shape == parameter.shape else tensor  # of a parameter's shape: laid out in memory as it is
-                optimizer.state[parameter][key] = torch.empty_like(like).copy_(tensor)
-
-
-def _optimizer_key(key: str, name: str) -> str:
-    return f"momentum.{name}" if key == "momentum_buffer" else f"optimizer.{key}.{name}"

@@ -22,10 +22,11 @@ from contrast.data.segmented import IGNORED, Scenes, SegmentedImages
 from contrast.encoders.encoder import Encoder
 from contrast.finetuning.core_tuning import CoreTuning
 from contrast.finetuning.method import Tuned
-from contrast.loop import in_order, set_rate
+from contrast.loop import in_order
 from contrast.model import Artefact, Model, Net
 from contrast.optim.cosine_steps import CosineSteps
 from contrast.optim.optimizer import Optimizer
+from contrast.optim.rates import set_rate
 from contrast.optim.schedule import Schedule
 from contrast.optim.sgd import SGD
 from contrast.pretrained import require_channels

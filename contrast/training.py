@@ -14,10 +14,10 @@ from contrast.augmentations.views import Views
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
-from contrast.loop import load_training_state, training_state
 from contrast.model import Model, Net
 from contrast.optim.schedule import Schedule
 from contrast.stage import Diverged, Metrics, Stage, Workspace
+from contrast.training_state import load_training_state, training_state
 
 
 @runtime_checkable

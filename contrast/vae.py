@@ -24,11 +24,12 @@ from contrast.decoders.deconv_n import DeconvN
 from contrast.distributed import Processes
 from contrast.encoders.encoder import Encoder
 from contrast.heads.head import dense
-from contrast.loop import in_order, set_rate
+from contrast.loop import in_order
 from contrast.model import Model, Net
 from contrast.norms import does_more
 from contrast.optim.linear_decay import LinearDecay
 from contrast.optim.optimizer import Optimizer
+from contrast.optim.rates import set_rate
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Diverged, Metrics, Stage, Workspace

@@ -18,10 +18,11 @@ from contrast.finetuning.method import Batch, Tuned, TuningMethod, cross_entropy
 from contrast.finetuning.on_features import fit, kept, truth
 from contrast.finetuning.record import LogProbRecord
 from contrast.forward import Forward
-from contrast.loop import Place, set_aside, train_epoch
+from contrast.loop import Place, train_epoch
 from contrast.losses.cross_entropy import CrossEntropy
 from contrast.losses.loss import full_precision
 from contrast.model import Net
+from contrast.optim.rates import set_aside
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Workspace, extract
 from contrast.training import train
@@ -124,9 +125,7 @@ def tune_net(stage: "Finetune", workspace: Workspace, net: Net, images: Images) 
     width = extract(net, images.pixels[:2], workspace.device).shape[1]
     course = _course(stage, workspace, net, width)
     step = _step(stage, workspace, len(labels))
-    optimizer = stage.optimizer.build(net.top if stage.frozen else course.tuned)
-    if stage.encoder_rate is not None:
-        set_aside(optimizer, net.encoder.parameters(), {"share": stage.encoder_rate})
+    optimizer = _optimizer(stage, course)
     fixed = extract(net, images.pixels, workspace.device) if stage.frozen else None
 
     def judged(number: int) -> Metrics:
@@ -165,6 +164,15 @@ def _course(stage: "Finetune", workspace: Workspace, net: Net, width: int) -> Ne
         beside = stage.method.beside(net, width, classes, stage.seed)
     tuned = Tuned(net, beside, stage.frozen)
     return NetCourse(tuned, LogProbRecord(workspace.folder, stage.epochs)).to(workspace.device)
+
+
+def _optimizer(stage: "Finetune", course: NetCourse) -> torch.optim.Optimizer:
+    """Of what learns, the encoder at its own rate."""
+    net = course.tuned.net
+    optimizer = stage.optimizer.build(net.top if stage.frozen else course.tuned)
+    if stage.encoder_rate is not None:
+        set_aside(optimizer, net.encoder.parameters(), {"share": stage.encoder_rate})
+    return optimizer
 
 
 def _step(stage: "Finetune", workspace: Workspace, count: int) -> TuningStep:

@@ -49,8 +49,8 @@ from contrast.batches import Passes
 from contrast.finetuning.bss import shrinkage
 from contrast.finetuning.l2sp import Start, length
 from contrast.finetuning.method import Batch, Tuned
-from contrast.loop import set_aside, set_rate
 from contrast.model import Net
+from contrast.optim.rates import set_aside, set_rate
 from contrast.random import generator
 from contrast.saved import row_files
 from tests.bench import Bench, assert_same, curve
