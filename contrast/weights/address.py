@@ -35,7 +35,7 @@ def address_fault(address: str) -> Fault:
     if scheme is not None and scheme[1].lower() == "file":
         return _file_fault(address)
     path = PurePosixPath(address)
-    inside = address != "" and not path.is_absolute() and ".." not in path.parts and not re.match(r"\w+://", address)
+    inside = address != "" and not path.is_absolute() and ".." not in path.parts and not re.match(r"[\w+.-]+://", address)
     cure = "Name a file below the data root without a leading / or '..', file:///folder/name.pth, or an http(s) address."
     return None if inside else ("must be a file below the data root, file: or http(s):", cure)
 
@@ -64,13 +64,12 @@ def _file_fault(address: str) -> Fault:
 
 
 def shown(address: str) -> str:
-    """An address that is at fault, as it may be written down: without user, password, query and fragment."""
-    start, slashes, rest = address.partition("//")
-    if not slashes:
-        return address
-    head, mark, _ = re.sub(r".*@", "***@", rest, flags=re.DOTALL).partition("?")
-    head, other, _ = head.partition("#")
-    return start + slashes + head + (f"{mark or other}***" if mark or other else "")
+    """An address that is at fault, as it may be written down: without user, password, query and fragment, wherever these end."""
+    scheme = re.match(r"\s*([\w+.-]+:)?/*", address)
+    if scheme is not None and "@" in address:
+        return scheme[0] + "***"
+    head, *rest = re.split(r"[?#]", address, maxsplit=1)
+    return head + ("***" if rest else "")
 
 
 def weights_content(address: str, sha256: str, root: Path | None) -> bytes:

@@ -52,6 +52,10 @@ SECRETS = [
     "https://host/weights.pth#SECRET",
     "HTTPS://host/weights.pth?X-Amz-Signature=SECRET",
     "ftp://me:SECRET@host/weights.pth",
+    "git+https://me:SECRET@host/weights.pth",
+    "https:me:SECRET@host/weights.pth",
+    "https:/SECRET@host/weights.pth?SECRET@SECRET",
+    "https://me:SE?SECRET@host/weights.pth",
     "file://me:SECRET@host/weights.pth",
 ]
 
