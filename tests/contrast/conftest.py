@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from contrast.data import Dataset, select
 from tests.contrast.checkpoints import network
+from tests.layouts import Painter
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,9 @@ def official(tmp_path):
     net = network()
     torch.save(net.state_dict(), tmp_path / "official.pth")
     return tmp_path / "official.pth", net
+
+
+@pytest.fixture(scope="session")
+def root_of(tmp_path_factory):
+    """The root of what a function of `tests.layouts` builds, built once."""
+    return once(lambda build: build(root := tmp_path_factory.mktemp("layout"), Painter()) or root)

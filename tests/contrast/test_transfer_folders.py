@@ -106,32 +106,18 @@ def assert_same_images(one, two):
         assert np.array_equal(mine, theirs)
 
 
-@pytest.fixture(scope="module")
-def official(tmp_path_factory):
-    """For each builder a folder of its layout, built once."""
-    built = {}
-
-    def of(build):
-        if build not in built:
-            built[build] = tmp_path_factory.mktemp("official")
-            build(built[build], Painter())
-        return built[build]
-
-    return of
-
-
 @pytest.mark.parametrize(("dataset", "build", "listing", "home"), LAYOUTS, ids=[f"{one.name}" for one, *_ in LAYOUTS])
-def test_class_folders_are_the_data_set_of_the_official_layout(tmp_path, official, dataset, build, listing, home):
+def test_class_folders_are_the_data_set_of_the_official_layout(tmp_path, root_of, dataset, build, listing, home):
     """With the official validation split in a folder of its own, and the names or numbers of the classes."""
-    root = official(build)
+    root = root_of(build)
     as_folders(tmp_path / home, listing(root))
     for part in ("whole", "fit", "test") if dataset.name.startswith("caltech") else ("whole", "test"):
         assert_same_images(replace(dataset, part=part).load(root), replace(dataset, part=part).load(tmp_path))
 
 
-def test_parquet_is_the_data_set_of_the_official_layout(tmp_path, official):
+def test_parquet_is_the_data_set_of_the_official_layout(tmp_path, root_of):
     """With three splits, as the hub names them, which join as the lists do."""
-    root, names = official(dtd), {"train": "train", "val": "validation", "test": "test"}
+    root, names = root_of(dtd), {"train": "train", "val": "validation", "test": "test"}
     listed = list(of_dtd(root))
     (tmp_path / "dtd").mkdir()
     classes = sorted({name for _, name, _ in listed})

@@ -41,6 +41,20 @@ def told(space, tmp_path, *argv, **declared) -> str:
 
 
 @dataclass(frozen=True)
+class Unreadable(Digits):
+    def load(self, root):
+        return {}["images"]
+
+
+def test_what_a_data_set_of_ones_own_raises_is_told_with_its_line(tmp_path):
+    def space(trial, seed, phase):
+        on = Unreadable(per_class=20).held_out(phase)
+        return {"knn": KNN(net(phase, seed=trial.suggest_int("seed", 0, 1)), bank=DIGITS.fit(phase), on=on)}
+
+    assert "Unreadable.load (Unreadable): KeyError in load, test_bad_scripts.py:" in told(space, tmp_path)
+
+
+@dataclass(frozen=True)
 class Silent(NTXent):
     note: float = field(default=1.0, compare=False)
 
