@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ class LogisticRegression(Stage):
 
     It minimises mean cross-entropy + l2/2 |W|^2, the bias being free, on features that are centred and divided by their root mean
     square deviation; the classifier that is left undoes both. The strength is the one of `l2` (above 0) that is best on a stratified
-    held-out tenth of `data`, and the classifier is fitted with it on all of `data`.
+    held-out tenth of `data`, and the classifier is fitted with it on all of `data`. `normalization`: None is the task's, "encoder" the
+    one that the encoder was trained in, as in `Finetune`.
 
     Results: `loss` and `accuracy` (percent) on `data`, the chosen `l2`, and `unconverged`, how many of the fits missed the optimum
     (0 unless something is wrong). Arrays, of this one classifier: `log_probs` float32 [1, N, C] in id order, `labels` and `ids` [N],
@@ -34,6 +36,7 @@ class LogisticRegression(Stage):
     of: Stage
     data: Dataset
     l2: tuple[float, ...] = HALF_DECADES
+    normalization: Literal["encoder"] | None = None
 
     def __post_init__(self) -> None:
         require(isinstance(self.of, Stage), self, "of", "must be the stage that trained the encoder", "Pass a Pretrain or an Untrained.")
@@ -73,8 +76,10 @@ class LogisticRegression(Stage):
         return self._net(workspace, _linear(artefact.weights())).to(memory_format=torch.channels_last)
 
     def _net(self, workspace: Workspace, top: nn.Module) -> Net:
-        """The frozen encoder in the task's normalisation."""
-        return Net(self.data.mean, self.data.std, workspace.model(self.of).net.encoder, top).to(workspace.device).eval()
+        """The frozen encoder, normalised."""
+        source = workspace.model(self.of).net
+        mean, std = source.constants if self.normalization == "encoder" else (self.data.mean, self.data.std)
+        return Net(mean, std, source.encoder, top).to(workspace.device).eval()
 
 
 def _linear(weights: dict[str, Tensor]) -> nn.Linear:

@@ -5,6 +5,7 @@ Their own forward pass is the oracle.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from analysis import KNN, Accuracy
 from contrast import (
     Digits,
     Finetune,
+    LogisticRegression,
     OwnKeys,
     ResNet18,
     ResNet50,
@@ -93,7 +95,8 @@ def test_an_encoder_of_a_finished_stage_is_that_stage_for_everything_downstream(
     assert found[0] == found[1]
 
 
-def test_a_fine_tuning_feeds_with_the_tasks_constants_or_with_the_encoders(bench):
+@pytest.mark.parametrize("kind", [partial(Finetune, epochs=2, seed=0), partial(LogisticRegression, l2=(0.1,))], ids=["tuned", "fitted"])
+def test_a_fine_tuning_feeds_with_the_tasks_constants_or_with_the_encoders(bench, kind):
     """To the last bit; where both are alike, nothing changes."""
     data, start = Digits(per_class=10), Untrained(data=Digits(), encoder=SmallResNet(2), seed=3)
     weights = bench.run(start).folder / "weights.safetensors"
@@ -104,7 +107,7 @@ def test_a_fine_tuning_feeds_with_the_tasks_constants_or_with_the_encoders(bench
     for of in (outside, alike):
         bench.run(of)
         for normalization in (None, "encoder"):
-            tuned = Finetune(of, data=data, epochs=2, seed=0, normalization=normalization)
+            tuned = kind(of, data=data, normalization=normalization)
             found[of, normalization] = bench.run(tuned).arrays()["log_probs"], bench.net(tuned).features(pixels)
     assert torch.equal(found[outside, "encoder"][1], bench.net(outside).features(pixels))
     assert torch.equal(found[outside, None][1], bench.net(alike).features(pixels))
