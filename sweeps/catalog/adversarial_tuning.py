@@ -1,7 +1,7 @@
 """Does contrast help adversarial training? Cross-entropy, with SupCon and Core-tuning, on attacked images (Core-tuning, Table 5).
 
 One SimCLR encoder tuned on a five-way task of CIFAR-100, attacked by 10 steps of PGD in the linf ball of 4/255 at 32 x 32 pixels;
-judged clean and by 20 steps at 2, 4 and 8/255. `mini`: a ResNet-8, 10 epochs, half an hour on two cores; `smoke` is for tests.
+judged clean and by 20 steps at 2, 4 and 8/255. `mini`: a ResNet-8, 10 epochs, not yet run; `smoke` is for tests.
 The published table tunes a ResNet-50 on CIFAR-10 at 256 x 256, a model for every radius.
 """
 
@@ -14,7 +14,7 @@ from sweeps.sweep import Sweep
 
 
 def adversarial_tuning(preset: str = "mini") -> Sweep:
-    """`smoke`: digits, seconds. `mini`: real CIFAR in half an hour on two cores."""
+    """`smoke`: digits, seconds. `mini`: real CIFAR, not yet run."""
     space, seeds = scale(preset)
     few = replace(space, tasks=(Digits(classes=(0, 1, 2), per_class=20),))
     small = AdversarialTuning(few, AdversarialTraining(0.5, "l2", steps=2), (0.0, 0.5), steps=2)

@@ -1,7 +1,7 @@
 """Which way to fine-tune a contrastive encoder is best? Core-tuning, its ablation and its baselines (Core-tuning, Tables 1 and 2).
 
 SimCLR on CIFAR-10, then every method on four five-way tasks of CIFAR-100 by equal steps; "sl_ce" begins from a supervised
-encoder. `mini` takes a ResNet-8 and 10,000 images, a pretraining of 20 epochs and fine-tunings of 10, half an hour on two
+encoder. `mini` takes a ResNet-8 and 10,000 images, a pretraining of 20 epochs and fine-tunings of 10, 40 minutes on two busy
 cores; `smoke` is for tests. The published comparison fine-tunes a ResNet-50 of ImageNet on nine data sets for 100 epochs.
 """
 
@@ -34,7 +34,7 @@ def scale(preset: str) -> tuple[FineTuningMethods, tuple[int, ...]]:
 
 
 def fine_tuning(preset: str = "mini") -> Sweep:
-    """`smoke`: digits, seconds. `mini`: real CIFAR in half an hour on two cores."""
+    """`smoke`: digits, seconds. `mini`: real CIFAR in 40 minutes on two busy cores."""
     space, seeds = scale(preset)
     return Sweep(
         f"fine_tuning-{preset}",

@@ -1,7 +1,7 @@
 """How many labels does a contrastive encoder save? All, a tenth and a hundredth of them (Robustness of contrastive models, Table 1).
 
 Supervised from scratch, a linear classifier on the frozen SimCLR encoder, and the encoder tuned under two layers, on CIFAR-10
-with equal steps at each fraction. `mini`: 10,000 images, a ResNet-8, a quarter of an hour on two cores; `smoke` is for
+with equal steps at each fraction. `mini`: 10,000 images, a ResNet-8, an hour on two busy cores; `smoke` is for
 tests. `paper` are the published sizes (ResNet-50; not yet run).
 """
 
@@ -12,7 +12,7 @@ from sweeps.sweep import Sweep
 
 
 def label_fractions(preset: str = "mini") -> Sweep:
-    """`smoke`: digits, seconds. `mini`: real CIFAR in a quarter of an hour on two cores. `paper`: the published scale."""
+    """`smoke`: digits, seconds. `mini`: real CIFAR in an hour on two busy cores. `paper`: the published scale."""
     space, seeds = chosen(
         preset,
         {
