@@ -3,12 +3,16 @@
 A subclass is a frozen dataclass that adds fields and writes `measure(model, workspace)`. The first number it returns is
 its main result, named by the key under which the space returned the measure (`pgd/0`); the others are `key/name`
 (`pgd/0/eps_2`). Arrays go to `workspace.keep_arrays`; pictures are drawn from them later, without the model.
+
+A measure of minutes is written in parts, as training is in epochs: `measure` is then a generator that saves what it has
+(`workspace.save(part, {}, state)`) and yields after each of `length` parts, and begins with `workspace.restore()`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +24,8 @@ from contrast.stage import Metrics, Stage, Workspace
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+Parts = Generator[Metrics, None, Metrics]
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,19 @@ class Measure(Stage, ABC):
         require_channels(self)
 
     @abstractmethod
-    def measure(self, model: Any, workspace: Workspace) -> Metrics:  # noqa: ANN401 (a Model, or a tuple of them as `of` is)
+    def measure(self, model: Any, workspace: Workspace) -> Metrics | Parts:  # noqa: ANN401 (a Model, or a tuple of them as `of` is)
         """Named numbers, the main one first; `model` is a `Model`, or a tuple of them when `of` is a tuple."""
 
-    def run(self, workspace: Workspace) -> Generator[Metrics, None, Metrics]:
-        """Measure once; no epochs."""
-        if isinstance(self.of, tuple):
-            return self.measure(tuple(stage.model(workspace) for stage in self.of), workspace)
-        return self.measure(workspace.model(self.of), workspace)
-        yield {}
+    @classmethod
+    def in_parts(cls) -> bool:
+        """Whether `measure` is a generator, which saves its state in the running stage's folder."""
+        return isgeneratorfunction(cls.measure)
+
+    def run(self, workspace: Workspace) -> Parts:
+        """Measure once, at a stretch or in parts."""
+        model = tuple(stage.model(workspace) for stage in self.of) if isinstance(self.of, tuple) else workspace.model(self.of)
+        found = self.measure(model, workspace)
+        return (yield from found) if isinstance(found, Generator) else found
 
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure | None":

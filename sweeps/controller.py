@@ -290,4 +290,5 @@ class Controller:
 
 
 def _line(stage: Stage, epoch: int, metrics: Metrics) -> str:
-    return f"{type(stage).__name__} epoch {epoch}/{stage.length} {numbers(metrics)}"
+    what = "part" if isinstance(stage, Measure) else "epoch"
+    return f"{type(stage).__name__} {what} {epoch}/{stage.length} {numbers(metrics)}".rstrip()

@@ -246,6 +246,9 @@ def refuse_idle_monitor(sweep: Sweep, stages: Mapping[str, Stage]) -> None:
     if not isinstance(monitor, Measure) or isinstance(monitor.of, tuple | Finetune | LogisticRegression | Segment):
         cure = "Name a key whose value is a measure of one Pretrain, such as KNN(net, ...)."
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: is {type(monitor).__name__}, which watches no pretraining. {cure}")
+    if monitor.in_parts():
+        rule = f"is {type(monitor).__name__}, which takes minutes and is measured in parts"
+        raise UserError(f"Sweep.monitor = {sweep.monitor!r}: {rule}. Watch a measure of seconds, such as KNN(net, ...).")
     if any(isinstance(part, Loss) and part.contrastive for part in _own_parts(monitor)):
         rule = "measures a contrastive loss, whose value depends on temperature and batch, so it tells nothing across candidates"
         raise UserError(f"Sweep.monitor = {sweep.monitor!r}: {rule}. Watch a downstream signal, such as KNN(net, ...).")

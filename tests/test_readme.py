@@ -9,6 +9,7 @@ from dataclasses import fields
 import pytest
 import typer
 
+import analysis
 import contrast
 from sweeps.script import app
 from tests import driver
@@ -89,6 +90,14 @@ def test_its_tables_of_fine_tuning_hold_every_field_and_every_method(tmp_path):
     assert {name for value in given for name in value} | plain == {each.name for each in fields(contrast.Finetune)}
     exported = {kind for kind in vars(contrast).values() if isinstance(kind, type) and issubclass(kind, contrast.TuningMethod)}
     assert {type(value) for value in held if isinstance(value, contrast.TuningMethod)} == exported - {contrast.TuningMethod}
+
+
+def test_its_table_of_measures_holds_every_measure():
+    section = README.partition("## What is measured\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    held = [re.split(r"\W", code)[0] for row in rows for code in re.findall(r"`([^`]+)`", row)]
+    exported = {name for name, kind in vars(analysis).items() if isinstance(kind, type) and issubclass(kind, analysis.Measure)}
+    assert sorted(held) == sorted(exported - {"Measure"})
 
 
 def test_every_command_of_rays_exists():

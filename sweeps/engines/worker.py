@@ -213,7 +213,8 @@ class Monitor:
 
     def __call__(self, model: Model) -> Metrics:
         """The numbers on `model`, a network in training."""
-        metrics = {self.name: next(iter(_numbers(self.measure, self.measure.measure(model, self.workspace)).values()))}
+        found = _numbers(self.measure, self.measure.measure(model, self.workspace))
+        metrics = {self.name: next(iter(found.values()))}
         if isinstance(model.stage, Pretraining):
             pixels = self.workspace.images(model.stage.data).pixels
             count = min(PROBE, len(pixels))

@@ -91,6 +91,15 @@ class Lab:
         kept = (self.workspace.folder / "arrays.npz").exists()
         return results, Artefact(self.workspace.folder, results).arrays() if kept else {}
 
+    def stopped(self, measure: Stage) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """The same of a measure in parts that is stopped after every part and begun anew; fails if it never yields, or too often."""
+        for part in range(1, measure.length + 1):
+            running = measure.run(self.workspace)
+            next(running)
+            running.close()
+            assert self.workspace.restore()[0] == part
+        return self.run(measure)
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:

@@ -18,7 +18,7 @@ from sweeps import Confirm, Sweep
 from sweeps.fingerprint import fingerprint, monitored
 from sweeps.launch_checks import checker
 from sweeps.standing import standing
-from tests.world import WORK, Long, Score, Spread, Train, World, table
+from tests.world import WORK, InParts, Score, Spread, Train, World, table
 
 pytestmark = pytest.mark.filterwarnings("ignore:BruteForceSampler is experimental")
 FAST = settings(max_examples=20, deadline=None)
@@ -39,7 +39,7 @@ def space(trial, seed, phase, epochs=4):
     """Some of the candidates share a stage, which does not depend on x."""
     x, lazy = trial.suggest_float("x", 0, 1), trial.suggest_categorical("lazy", [False, True])
     net = Train(0.25 if lazy else x, seed, epochs)
-    return {"score": Score(net), "bias/0": Score(net, bias=1.0), "long": Long(net)}
+    return {"score": Score(net), "bias/0": Score(net, bias=1.0), "long": InParts(net)}
 
 
 def across(done):
@@ -69,7 +69,7 @@ def pruned(**changes):
 
 def watched(trial, seed, phase):
     net = Train(trial.suggest_float("x", 0, 1), seed)
-    return {"score": Score(net), "long": Long(net)}
+    return {"score": Score(net), "long": InParts(net)}
 
 
 @cache
@@ -217,6 +217,13 @@ def test_a_monitor_that_watches_no_training_is_refused(world, stage):
         world.launch(sweep)
 
 
+def test_a_monitor_that_is_measured_in_parts_is_refused(world):
+    with pytest.raises(
+        UserError, match=r"Sweep.monitor = 'long'.*is InParts, which takes minutes and is measured in parts.*Watch a measure of seconds"
+    ):
+        world.launch(searched(monitor="long"))
+
+
 def kinds(trial, seed, phase):
     return {"score": Score(Train(0.25, seed, kind=trial.suggest_categorical("kind", ["good", "wild", "broken"])))}
 
@@ -272,7 +279,7 @@ def test_one_diverged_seed_makes_the_candidate_diverged(order):
 
 def second_pilot_diverges(trial, seed, phase):
     net = Train(trial.suggest_float("x", 0, 1), seed, kind="wild" if seed == 1 else "good")
-    return {"score": Score(net), "long": Long(net)}
+    return {"score": Score(net), "long": InParts(net)}
 
 
 @FAST

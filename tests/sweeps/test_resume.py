@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from contrast.component import UserError
 from sweeps import Confirm, Sweep
 from sweeps.engines import inline
-from tests.world import WORK, Long, Score, Spread, Train, World, table
+from tests.world import WORK, InParts, Score, Spread, Train, World, table
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def world():
 def space(trial, seed, phase, epochs=4, lazies=(False, True)):
     x, lazy = trial.suggest_float("x", 0, 1), trial.suggest_categorical("lazy", lazies)
     net = Train(0.25 if lazy else x, seed, epochs)
-    return {"score": Score(net), "long": Long(net)}
+    return {"score": Score(net), "long": InParts(net)}
 
 
 def with_one_more_measure(trial, seed, phase):
