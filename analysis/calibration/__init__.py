@@ -1,0 +1,3 @@
+"""Whether a classifier is as often right as it says: calibration errors, proper scores, temperature scaling."""
+
+from analysis.calibration.errors import ece as ece
