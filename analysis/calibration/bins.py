@@ -31,7 +31,7 @@ def confidences(outputs: Float64[Tensor, "n c"], labels: Int64[Tensor, " n"]) ->
 
 
 def equal_width(confidence: Float64[Tensor, "*n"], bins: int) -> Int64[Tensor, "*n"]:
-    """The bin of each confidence in [0, 1] among `bins` of equal width, closed on the right: (0, 1/M], .. ((M-1)/M, 1]; 0 is in the first."""
+    """The bin of each confidence in [0, 1] among `bins` of equal width, closed on the right: (0, 1/M], (1/M, 2/M] ..; 0 is in the first."""
     return ((bins * confidence).ceil().long() - 1).clamp(0, bins - 1)
 
 
