@@ -55,6 +55,13 @@ def require_one_class(measure: Measure, *fields: str) -> None:
         require(whole, measure, field, "has classes for pixels and none for an image", "Use Segmentation, or data with labels.")
 
 
+def require_same_classes(measure: Measure, field: str) -> None:
+    """Raise `UserError` unless the data in `field`, which classify `on`, have its classes in the same order."""
+    data, on = getattr(measure, field), measure.on  # type: ignore[attr-defined]
+    same = data.num_classes == on.num_classes and (data.name != on.name or data.classes == on.classes)
+    require(same, measure, field, "must have the classes of `on`, in the same order", "Take both from one data set.")
+
+
 def require_one_class_tuned(measure: Measure) -> None:
     """Raise `UserError` when a fine-tuning in `of` was one on images that show several classes."""
     stages = measure.of if isinstance(measure.of, tuple) else (measure.of,)

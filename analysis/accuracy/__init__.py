@@ -3,6 +3,7 @@
 from analysis.accuracy.accuracy import Accuracy as Accuracy
 from analysis.accuracy.customary import customary as customary
 from analysis.accuracy.knn import KNN as KNN
+from analysis.accuracy.knn_curve import KNNCurve as KNNCurve
 from analysis.accuracy.linear_probe import LinearProbe as LinearProbe
 from analysis.accuracy.mean_average_precision import MeanAveragePrecision as MeanAveragePrecision
 from analysis.accuracy.mean_per_class import MeanPerClass as MeanPerClass

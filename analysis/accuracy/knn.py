@@ -1,17 +1,19 @@
 """Accuracy of the weighted nearest-neighbour vote on frozen features, in percent: no training, so a cheap monitor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
-from analysis.checks import require_above, require_one_class, require_one_stage
+from analysis.checks import require_above, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
-from contrast.signals import knn_accuracy
+from contrast.signals import knn_predictions_by_k
 from contrast.stage import Metrics, Workspace
 
 
@@ -20,7 +22,8 @@ class KNN(Measure):
     """Each sample of `on` is classified by its `k` nearest of `bank`, weighted by exp(cosine / temperature).
 
     `bank=None` is leave-one-out on `on`. Where both are parts of one training split, a sample is removed from its own
-    neighbours by its id. Raises `UserError` for k beyond the bank, and for a bank of other classes. METRICS 8.
+    neighbours by its id. Raises `UserError` for k beyond the bank, and for a bank of other classes. `KNNCurve` is the same for
+    several k. A collapsed encoder, which has one output for every image, is at chance: all are classified alike. METRICS 8.
     """
 
     on: Dataset
@@ -34,38 +37,45 @@ class KNN(Measure):
         require_one_class(self, "on", "bank")
         require(self.k >= 1, self, "k", "must be at least 1", "Use 20, or 200 for large data.")
         require_above(self, "temperature")
-        bank = self.bank or self.on
-        same = bank.num_classes == self.on.num_classes and (bank.name != self.on.name or bank.classes == self.on.classes)
-        require(same, self, "bank", "must have the classes of `on`, in the same order", "Take both from one data set.")
-
-    @property
-    def _shared(self) -> bool:
-        """Whether ids of bank and queries name the same images: both of one training split, or the same data."""
-        return self.bank is None or self.bank == self.on or _training_split(self.bank) == _training_split(self.on) is not None
+        if self.bank is not None:
+            require_same_classes(self, "bank")
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """k neighbours must exist, and images have the encoder's channels."""
         super().check(size)
-        most = size(self.bank or self.on) - self._shared
+        most = neighbours(self.on, self.bank, size)
         require(self.k <= most, self, "k", f"must be at most {most}, the neighbours there are", "Lower k or enlarge the bank.")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`."""
-        bank = self.bank or self.on
         self.check(lambda dataset: len(workspace.images(dataset).labels))
-        ids, labels = (torch.from_numpy(np.array(part)) for part in (workspace.images(self.on).ids, workspace.images(self.on).labels))
-        stored = workspace.images(bank)
-        accuracy = knn_accuracy(
-            workspace.features(model, self.on),
-            labels,
-            workspace.features(model, bank),
-            torch.from_numpy(np.array(stored.labels)),
-            self.k,
-            self.temperature,
-            ids if self._shared else None,
-            torch.from_numpy(np.array(stored.ids)) if self._shared else None,
-        )
-        return {"accuracy": accuracy}
+        return {"accuracy": accuracies(model, self.on, self.bank, (self.k,), self.temperature, workspace)[0]}
+
+
+def neighbours(on: Dataset, bank: Dataset | None, size: Callable[[Dataset], int]) -> int:
+    """How many neighbours each image of `on` has in `bank`, None being `on` itself."""
+    return size(bank or on) - _share_images(on, bank)
+
+
+def accuracies(model: Model, on: Dataset, bank: Dataset | None, ks: Sequence[int], temperature: float, workspace: Workspace) -> list[float]:
+    """Percent of `on` that the vote of its k nearest of `bank` gets right, for each k of `ks`."""
+    ids, labels = _ids_and_labels(on, workspace)
+    bank_ids, bank_labels = _ids_and_labels(bank or on, workspace)
+    shared = _share_images(on, bank)
+    features, stored = workspace.features(model, on), workspace.features(model, bank or on)
+    named = (ids, bank_ids) if shared else (None, None)
+    predicted = knn_predictions_by_k(features, stored, bank_labels, ks, temperature, *named)
+    return [100 * int(right) / len(labels) for right in (predicted == labels).sum(dim=1)]
+
+
+def _ids_and_labels(data: Dataset, workspace: Workspace) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+    images = workspace.images(data)
+    return torch.from_numpy(np.array(images.ids)), torch.from_numpy(np.array(images.labels))
+
+
+def _share_images(on: Dataset, bank: Dataset | None) -> bool:
+    """Whether ids of bank and queries name the same images: both of one training split, or the same data."""
+    return bank is None or bank == on or _training_split(bank) == _training_split(on) is not None
 
 
 def _training_split(data: Dataset) -> tuple[object, ...] | None:

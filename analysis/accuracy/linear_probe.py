@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_one_class, require_one_stage
+from analysis.checks import require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
-from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.probe import HALF_DECADES, fit_probe, require_every_class, require_images, require_strengths
@@ -35,8 +34,7 @@ class LinearProbe(Measure):
         require_one_stage(self)
         require_one_class(self, "data", "on")
         require_strengths(self, self.l2)
-        same = self.data.num_classes == self.on.num_classes and (self.data.name != self.on.name or self.data.classes == self.on.classes)
-        require(same, self, "data", "must have the classes of `on`, in the same order", "Take both from one data set.")
+        require_same_classes(self, "data")
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """There must be images to fit and to choose by, with the encoder's channels."""

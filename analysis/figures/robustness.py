@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures.accuracy_curve import percent_bounds, places
 from analysis.figures.palette import GREY, looks, style
 from analysis.figures.panels import bottom_label, grouped, key, lines_in_words, sheet, stacked, title_of
 from analysis.figures.progress import seed_lines
 from analysis.measure import Drawn
-from analysis.statistics import fraction_bounds
-from contrast.component import UserError
 
 
 @style()
@@ -33,7 +31,7 @@ def robustness(
             axes.axhline(chance, color=GREY, lw=0.8, ls=(0, (1, 1)), zorder=0)
         for method, group in methods.items():
             accuracy = stacked(group, "accuracy")
-            seed_lines(axes, _radii(group) * scale, accuracy, look[method], _edges(accuracy))
+            seed_lines(axes, places(group, "eps") * scale, accuracy, look[method], percent_bounds(accuracy))
         axes.set_ylim(0, 100)
         axes.set_yticks([0, 25, 50, 75, 100])
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
@@ -42,18 +40,3 @@ def robustness(
     words = lines_in_words(len(group) for methods in groups.values() for group in methods.values())
     key(figure, look, words if chance is None else f"{words}; dotted: chance, {chance:.3g} %")
     return figure
-
-
-def _radii(group: Sequence[Drawn]) -> np.ndarray:
-    radii = stacked(group, "eps")
-    if not (radii == radii[0]).all():
-        raise UserError(f"eps of {group[0].method!r} differ over seeds: must be one set of radii. Draw runs of one declaration together.")
-    first: np.ndarray = radii[0]
-    return first
-
-
-def _edges(accuracy: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    if len(accuracy) < 2:
-        return None
-    low, high = fraction_bounds(np.clip(accuracy / 100, 0, 1))
-    return 100 * low, 100 * high

@@ -4,5 +4,6 @@ from contrast.signals.alignment import alignment as alignment
 from contrast.signals.feature_std import feature_std as feature_std
 from contrast.signals.knn import knn_accuracy as knn_accuracy
 from contrast.signals.knn import knn_predictions as knn_predictions
+from contrast.signals.knn import knn_predictions_by_k as knn_predictions_by_k
 from contrast.signals.rankme import rankme as rankme
 from contrast.signals.uniformity import uniformity as uniformity

@@ -16,6 +16,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.text import Text
 
+from analysis.figures.accuracy_curve import accuracy_curve
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.figures.files import save
@@ -71,6 +72,11 @@ def robust_of(draws, m, p):
     eps = np.array([0, 1, 2, 4, 8]) / 255
     accuracy = np.clip((78 - 3 * m) * np.exp(-eps * 255 / 2.5) + draws.normal(), 0.3, 100)
     return {"accuracy": float(accuracy[-1])}, {"eps": eps, "accuracy": accuracy}
+
+
+def neighbours_of(draws, m, p):
+    accuracy = np.array([60, 66, 68, 65]) + 2 * m + p + draws.normal()
+    return {"accuracy": float(accuracy[-1])}, {"k": np.array([1, 5, 20, 200]), "accuracy": accuracy}
 
 
 def surface_of(draws, m, p):
@@ -157,6 +163,8 @@ PICTURES = {
         family(progress_of, methods=[f"temperature 0.{i}" for i in range(5)], panels=3, seeds=2)
     ),
     "robustness": lambda: robustness(family(robust_of), chance=20),
+    "accuracy by neighbours": lambda: accuracy_curve(family(neighbours_of), "k", "neighbours k", 10),
+    "accuracy by neighbours of one task": lambda: accuracy_curve(family(neighbours_of, panels=1, seeds=1), "k", "neighbours k"),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)

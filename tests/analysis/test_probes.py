@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from analysis import KNN, Accuracy, LinearProbe
+from analysis import KNN, Accuracy, KNNCurve, LinearProbe
 from analysis.subset import stratified
 from contrast.component import UserError
-from contrast.signals import knn_accuracy, knn_predictions
+from contrast.signals import knn_accuracy, knn_predictions, knn_predictions_by_k
 
 
 def clouds(n, d=12, classes=5, seed=0, spread=1.5):
@@ -32,6 +33,33 @@ def test_knn_predicts_as_scikit_learn_with_the_same_weights(k, temperature):
     assert np.array_equal(predicted.numpy(), expected)
     accuracy = knn_accuracy(queries, labels, bank, bank_labels, k, temperature)
     assert accuracy == pytest.approx(100 * (expected == labels.numpy()).mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_all_k_in_one_pass_are_each_k_alone(dtype):
+    bank, bank_labels = clouds(400)
+    queries, _ = clouds(150, seed=1)
+    ks = (1, 5, 20, 200)
+    together = knn_predictions_by_k(queries.to(dtype), bank.to(dtype), bank_labels, ks)
+    alone = [knn_predictions(queries.to(dtype), bank.to(dtype), bank_labels, k) for k in ks]
+    assert torch.equal(together, torch.stack(alone))
+    assert len({tuple(row.tolist()) for row in together}) == 4, "or nothing was tested"
+
+
+def test_nearest_neighbours_of_shuffled_labels_are_at_chance():
+    """Each right answer is one of five at random: their number lies in the binomial interval that holds 99.99 %."""
+    x, y = clouds(1000)
+    ids, shuffled = torch.arange(1000), y[torch.randperm(1000, generator=torch.Generator().manual_seed(5))]
+    low, high = binom.interval(0.9999, 1000, 0.2)
+    for predicted in knn_predictions_by_k(x, x, shuffled, (1, 5, 20, 200), ids=ids, bank_ids=ids):
+        assert low <= int((predicted == shuffled).sum()) <= high
+    assert int((knn_predictions(x, x, y, 20, ids=ids, bank_ids=ids) == y).sum()) > high
+
+
+def test_a_collapsed_encoder_is_at_chance():
+    _, y = clouds(100)
+    same = torch.ones(100, 7)
+    assert (knn_predictions_by_k(same, same, y, (1, 5, 20)) == y).double().mean(dim=1).tolist() == pytest.approx([0.2] * 3)
 
 
 def test_leave_one_out_removes_a_sample_by_its_id_and_nothing_else():
@@ -73,6 +101,8 @@ def test_knn_refuses_neighbours_that_do_not_exist():
     knn_accuracy(x, y, x, y, 10)
     with pytest.raises(ValueError, match="between 1 and 9"):
         knn_accuracy(x, y, x, y, 10, ids=ids, bank_ids=ids)
+    with pytest.raises(ValueError, match=r"ks = \(5, 2\): must be .* increase"):
+        knn_predictions_by_k(x, x, y, (5, 2))
 
 
 def test_knn_measure_removes_each_image_from_a_bank_that_holds_it(lab, blobs, tuned, linear_net):
@@ -110,6 +140,29 @@ def test_knn_measure_checks_its_fields(blobs, tuned):
     ):
         with pytest.raises(UserError, match=rf"KNN\.{field} = "):
             make()
+
+
+def test_the_curve_over_k_is_the_accuracy_at_each_k(lab, blobs, tuned, linear_net):
+    train, test = blobs().whole, blobs().held_out("confirm")
+    stage = lab.put(tuned(train), linear_net)
+    results, arrays = lab.run(KNNCurve(stage, on=test, bank=train, ks=(1, 5, 20, 159)))
+    expected = [lab.run(KNN(stage, on=test, bank=train, k=k))[0]["accuracy"] for k in (1, 5, 20, 159)]
+    assert results == {"accuracy": expected[-1], **{f"k_{k}": right for k, right in zip((1, 5, 20, 159), expected, strict=True)}}
+    assert arrays["k"].tolist() == [1, 5, 20, 159]
+    assert arrays["accuracy"].tolist() == expected
+    alone = lab.run(KNNCurve(stage, on=train, ks=(5,)))[0]
+    assert alone["accuracy"] == lab.run(KNN(stage, on=train, k=5))[0]["accuracy"], "leave-one-out is the same, too"
+
+
+def test_knn_curve_checks_its_fields(blobs, tuned):
+    stage = tuned(blobs())
+    with pytest.raises(UserError, match=r"KNNCurve\.ks = \(1, 5, 20, 200\): must be at most 159"):
+        KNNCurve(stage, on=blobs().whole).check({blobs().whole: 160}.__getitem__)
+    for ks in ((), (0, 1), (5, 5), (5, 1)):
+        with pytest.raises(UserError, match=r"KNNCurve\.ks = "):
+            KNNCurve(stage, on=blobs(), ks=ks)
+    with pytest.raises(UserError, match=r"KNNCurve\.bank = "):
+        KNNCurve(stage, on=blobs(), bank=blobs(classes=(0, 1)))
 
 
 def test_linear_probe_measure_scores_as_scikit_learn_refitted_on_all_data(lab, blobs, tuned, conv_net):
