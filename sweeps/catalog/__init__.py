@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sweeps.catalog.adversarial_tuning import adversarial_tuning
+from sweeps.catalog.every_measure import every_measure
 from sweeps.catalog.fine_tuning import fine_tuning
 from sweeps.catalog.label_fractions import label_fractions
 from sweeps.catalog.left_out_domains import left_out_domains
@@ -19,4 +20,5 @@ CATALOG: dict[str, Callable[[str], Sweep]] = {
     "label_fractions": label_fractions,
     "left_out_domains": left_out_domains,
     "adversarial_tuning": adversarial_tuning,
+    "every_measure": every_measure,
 }

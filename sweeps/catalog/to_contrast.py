@@ -15,42 +15,34 @@ from sweeps.sweep import Run, Sweep
 
 DIGIT_TASKS = (Digits(classes=(0, 1, 2, 3, 4), per_class=40), Digits(classes=(5, 6, 7, 8, 9), per_class=40))
 
+SMOKE = ContrastOrNot(
+    SmallResNet(4),
+    Digits(per_class=40),
+    DIGIT_TASKS,
+    epochs=2,
+    batch_size=64,
+    finetune_epochs=3,
+    points=3,
+    samples=20,
+    attacked=50,
+)
+MINI = ContrastOrNot(
+    SmallResNet(16),
+    CIFAR10(per_class=1000),
+    epochs=15,
+    batch_size=64,
+    points=17,
+    samples=300,
+    attacked=500,
+    lr=0.2,
+    precision="bf16",
+)
+
 
 def to_contrast(preset: str = "mini") -> Sweep:
     """`smoke`: digits, seconds. `mini`: real CIFAR in 25 minutes on two cores. `paper`: the published scale."""
     space, seeds = chosen(
-        preset,
-        {
-            "smoke": (
-                ContrastOrNot(
-                    SmallResNet(4),
-                    Digits(per_class=40),
-                    DIGIT_TASKS,
-                    epochs=2,
-                    batch_size=64,
-                    finetune_epochs=3,
-                    points=3,
-                    samples=20,
-                    attacked=50,
-                ),
-                (0, 10),
-            ),
-            "mini": (
-                ContrastOrNot(
-                    SmallResNet(16),
-                    CIFAR10(per_class=1000),
-                    epochs=15,
-                    batch_size=64,
-                    points=17,
-                    samples=300,
-                    attacked=500,
-                    lr=0.2,
-                    precision="bf16",
-                ),
-                (0, 10),
-            ),
-            "paper": (ContrastOrNot(ResNet18()), (0, 10, 20, 30)),
-        },
+        preset, {"smoke": (SMOKE, (0, 10)), "mini": (MINI, (0, 10)), "paper": (ContrastOrNot(ResNet18()), (0, 10, 20, 30))}
     )
 
     def across(done: Sequence[Run]) -> dict[str, Stage]:
