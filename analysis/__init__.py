@@ -2,6 +2,7 @@
 
 from analysis.accuracy import KNN as KNN
 from analysis.accuracy import Accuracy as Accuracy
+from analysis.accuracy import FewLabels as FewLabels
 from analysis.accuracy import KNNCurve as KNNCurve
 from analysis.accuracy import LinearProbe as LinearProbe
 from analysis.accuracy import MeanAveragePrecision as MeanAveragePrecision

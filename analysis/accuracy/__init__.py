@@ -2,6 +2,7 @@
 
 from analysis.accuracy.accuracy import Accuracy as Accuracy
 from analysis.accuracy.customary import customary as customary
+from analysis.accuracy.few_labels import FewLabels as FewLabels
 from analysis.accuracy.knn import KNN as KNN
 from analysis.accuracy.knn_curve import KNNCurve as KNNCurve
 from analysis.accuracy.linear_probe import LinearProbe as LinearProbe

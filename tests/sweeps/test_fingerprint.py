@@ -27,6 +27,7 @@ from analysis import (
     PGD,
     Accuracy,
     Alignment,
+    FewLabels,
     InPCA,
     KNNCurve,
     Landscape,
@@ -210,7 +211,7 @@ EXAMPLES: list[Component] = [
     *(
         Accuracy(TUNED, on=Digits()),
         KNN(NET, on=Digits()),
-        KNNCurve(NET, on=Digits()),
+        *(KNNCurve(NET, on=Digits()), FewLabels(NET, data=Digits(), on=Digits(part="test"))),
         LinearProbe(NET, data=Digits(), on=Digits(part="test")),
     ),
     *(MeanPerClass(TUNED, on=Digits()), TopK(TUNED, on=Digits()), MeanAveragePrecision(TUNED, on=VOC2007())),
