@@ -10,13 +10,17 @@ PEERS_INSTALLED := $(PEERS)/.installed
 # Where it is set, each of the many processes would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sweep test lint ui chaos peers bench-pretrain bench-finetune bench-replication bench-controller
+.PHONY: sweep test gallery lint ui chaos peers bench-pretrain bench-finetune bench-replication bench-controller
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest
+
+gallery: $(INSTALLED)
+	$(RUN) -m sweeps run every_measure --preset smoke --root $(ROOT)
+	$(RUN) -m sweeps gallery --root $(ROOT)
 
 chaos: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos.kill

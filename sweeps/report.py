@@ -32,6 +32,11 @@ def write_report(population: Population, root: Path) -> Path:
     return render(page, root / "reports" / sweep.name)
 
 
+def pictures(population: Population) -> list[Picture]:
+    """Every figure of the report, in its order."""
+    return [picture for section in (*_search(population), *_measures(population)) for picture in section.pictures]
+
+
 def _tables(population: Population) -> tuple[Table, ...]:
     tables = [results_table(population)] if confirmed(population) else []
     differences = differences_table(population)

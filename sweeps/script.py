@@ -257,6 +257,29 @@ def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials 
     print_summary(population, write_report(population, root), root, None, terminal())
 
 
+@app.command()
+def gallery(root: Root = ROOT) -> None:
+    """Draw the figures of all sweeps below the root on one page, from what their measures kept."""
+    from sweeps.gallery import write_gallery
+
+    folders = sorted(path.name for path in (root / "sweeps").glob("*") if path.is_dir())
+    if not folders:
+        raise UserError(f"--root = {str(root)!r}: has no sweep, so there is nothing to draw. Name the --root of a run.")
+    known = {folder: sweep for folder in folders if (sweep := _called(folder)) is not None}
+    print(f"gallery {write_gallery(list(known.values()), root)}")
+    for folder in folders:
+        if folder not in known:
+            print(f"left out: {folder}, which is declared elsewhere; its own script draws it (python <script>.py gallery)")
+
+
+def _called(folder: str) -> Sweep | None:
+    """The sweep whose files lie in a folder of that name, under its own name or that of a catalogue entry and a preset."""
+    if folder in _known:
+        return _find(folder, None, None, None)
+    name, _, preset = folder.rpartition("-")
+    return _find(name, preset, None, None) if callable(_known.get(name)) else None
+
+
 def _find(name: str, preset: str | None, trials: int | None, seeds: str | None, fix: list[str] | None = None) -> Sweep:
     if name not in _known:
         raise UserError(f"sweep = {name!r}: there is no such sweep. Choose one of {', '.join(_known)}.")

@@ -40,6 +40,22 @@ def test_the_smoke_comparison_shares_encoders_and_draws_every_figure(fresh_root,
     assert status["finished"]
     assert status["candidates"] == {"complete": 4}
     assert status["last_launch"]["computed"] == len(stages)
+    for name in ("arrays.npz", "weights.safetensors"):  # the gallery needs the former of measures, and no network
+        for stored in (root / "store").glob(f"*/*/*/{name}"):
+            if stored.parts[-4] in ("Pretrain", "Untrained", "Finetune"):
+                stored.unlink()
+    drawn = command("gallery", "--root", root, pictures=True)
+    assert drawn.code == 0, drawn.err
+    gallery = (root / "reports" / "gallery" / "index.html").read_text()
+    for name in FIGURES:
+        assert f"figures/to_contrast-smoke-{name}.svg" in gallery
+        assert (root / "reports" / "gallery" / "figures" / f"to_contrast-smoke-{name}.csv").stat().st_size > 100
+
+
+def test_a_gallery_of_nothing_says_what_to_do(fresh_root):
+    ended = command("gallery", "--root", fresh_root("empty"))
+    assert ended.code == 2
+    assert "has no sweep, so there is nothing to draw. Name the --root of a run." in ended.err
 
 
 def test_the_smoke_pretrainings_are_compared_with_the_encoder_as_it_was_initialised(fresh_root):
