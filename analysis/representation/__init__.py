@@ -1,4 +1,6 @@
 """The quality of a representation without labels."""
 
 from analysis.representation.alignment import Alignment as Alignment
+from analysis.representation.rank_me import RankMe as RankMe
+from analysis.representation.spectrum import Spectrum as Spectrum
 from analysis.representation.uniformity import Uniformity as Uniformity

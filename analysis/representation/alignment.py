@@ -8,6 +8,7 @@ import torch
 
 from analysis.checks import require_above, require_one_stage
 from analysis.measure import Measure
+from analysis.representation.embedding import At, embed, require_at
 from contrast.augmentations.views import Views
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -23,13 +24,15 @@ _EPOCH = 0  # training counts from 1, so these views are not training's
 class Alignment(Measure):
     """mean_i |x_i - y_i|^alpha of L2-normalised encoder features of the first two views of each image, 0 to 2^alpha.
 
-    The views of an image depend on `seed` and its id alone, so all encoders are shown the same ones.
+    The views of an image depend on `seed` and its id alone, so all encoders are shown the same ones. `at`: None reads the encoder's
+    features, "projection" what the head makes of them.
     """
 
     on: Dataset
     views: Views
     seed: int = 0
     alpha: float = 2.0
+    at: At | None = None
     label_free: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -38,6 +41,7 @@ class Alignment(Measure):
         require(self.views.count >= 2, self, "views", "must give at least 2 views", "Use SimCLRViews().")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         require_above(self, "alpha")
+        require_at(self, self.at)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`alignment`."""
@@ -49,6 +53,5 @@ class Alignment(Measure):
             ids = np.asarray(images.ids[start : start + _BATCH])
             views = self.views(pixels, ids, self.seed, _EPOCH)
             for view, side in enumerate(sides):
-                with torch.no_grad():
-                    side.append(net.features(views[:, view]))
+                side.append(embed(net, views[:, view], self.at))
         return {"alignment": alignment(torch.cat(sides[0]), torch.cat(sides[1]), self.alpha).item()}

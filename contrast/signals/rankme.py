@@ -8,23 +8,29 @@ does not grow with the samples.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
+from contrast.signals.moments import Moments, moments
 
-def rankme(features: Float[Tensor, "n d"]) -> float:
-    """exp(-sum p log p) of the singular values as shares p of their sum, between 1 and min(n, d).
+
+def rankme(features: Float[Tensor, "n d"] | Moments) -> float:
+    """exp(-sum p log p) of the singular values as shares p of their sum, between 1 and min(n, d); of features or their moments.
 
     Eigenvalues below d times the rounding error of the largest count as 0, so features of rank r give at most r. 0 where
     all features are 0, NaN where one is not finite.
     """
-    if not features.isfinite().all():
+    known = features if isinstance(features, Moments) else moments(features)
+    if not known.finite:
         return math.nan
-    x = features.double()
-    eigenvalues = torch.linalg.eigvalsh(x.T @ x)
+    eigenvalues = torch.linalg.eigvalsh(known.gram)
     least = float(eigenvalues[-1]) * len(eigenvalues) * torch.finfo(torch.float64).eps
-    singular = eigenvalues[eigenvalues > least].sqrt()
-    if not len(singular):
+    return effective_rank(eigenvalues[eigenvalues > least].sqrt())
+
+
+def effective_rank(weights: Float64[Tensor, " k"]) -> float:
+    """exp(-sum p log p) of positive weights as shares p of their sum; 0 without any."""
+    if not len(weights):
         return 0.0
-    shares = singular / singular.sum()
+    shares = weights / weights.sum()
     return float((-(shares * shares.log()).sum()).exp())

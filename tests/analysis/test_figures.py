@@ -29,6 +29,7 @@ from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.progress import progress
 from analysis.figures.robustness import robustness
 from analysis.figures.slices import Judged, scale_of, slices
+from analysis.figures.spectra import spectra
 from analysis.figures.table1 import accuracy_table, table1
 from analysis.measure import Drawn, Measure
 from analysis.statistics import interval
@@ -87,6 +88,13 @@ def surface_of(draws, m, p):
         "clipped": surface > 4,
         "alphas": alphas,
     }
+
+
+def spectrum_of(draws, m, p):
+    ranks = np.arange(1.0, 65.0)
+    values = (10 + m) * ranks ** -(0.8 + 0.2 * m + 0.05 * draws.normal())
+    slope, offset = np.polyfit(np.log(ranks[9:32]), np.log(values[9:32]), 1)
+    return {"alpha": -float(slope)}, {"eigenvalues": np.where(ranks < 60, values, 0), "fit": np.array([10, 32, offset, -slope])}
 
 
 def accuracy_of(draws, m, p):
@@ -174,6 +182,10 @@ PICTURES = {
     "inpca of one task": lambda: inpca([embedded(seeds=1)]),
     "masks": lambda: masks(family(masks_of, methods=("",), panels=1)),
     "masks of two tasks, eight methods": lambda: masks(family(masks_of, methods=[f"method number {i}" for i in range(8)], panels=2)),
+    "spectra": lambda: spectra(family(spectrum_of)),
+    "spectra of one task, thirteen methods": lambda: spectra(
+        family(spectrum_of, methods=[f"method number {i}" for i in range(13)], panels=1, seeds=2)
+    ),
     "table1": lambda: table1(family(accuracy_of)),
     "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),
     "parallel coordinates": lambda: parallel_coordinates(candidates(), "kNN accuracy (%)"),
@@ -265,6 +277,18 @@ def test_lines_are_the_means_over_seeds(make):
             assert x == pytest.approx(np.arange(13) if name == "t" else [0, 1, 2, 4, 8])
             hairlines = [line for line in axes.lines if line.get_color() == look.colour and line.get_linewidth() < 1]
             assert np.array([line.get_ydata() for line in hairlines]) == pytest.approx(np.array(given))
+
+
+def test_spectra_are_shares_of_the_variance_with_the_power_law_on_its_ranks():
+    drawn = family(spectrum_of, methods=("a",), panels=1, seeds=2)
+    (axes,) = spectra(drawn).axes
+    shares = np.array([one.arrays["eigenvalues"] / one.arrays["eigenvalues"].sum() for one in drawn])[:, :59]
+    x, y = means(axes, COLOURS[0])
+    assert x == pytest.approx(np.log10(np.arange(1, 60)))
+    assert y == pytest.approx(np.log10(shares).mean(axis=0))
+    (law,) = [line for line in axes.lines if line.get_color() == "black"]
+    assert law.get_xdata() == pytest.approx(np.log10([10, 32]))
+    assert law.get_ydata() == pytest.approx(y[[9, 31]], abs=1e-9), "these eigenvalues are a power law"
 
 
 def test_a_band_needs_three_seeds_and_the_note_says_so():

@@ -1,17 +1,23 @@
 """Alignment and uniformity against closed forms and the quadratic-memory definition."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import pdist
+from scipy.special import ive, loggamma
 
-from analysis import Alignment, Uniformity
+from analysis import Alignment, RankMe, Spectrum, Uniformity
 from contrast.augmentations.views import Views
 from contrast.component import UserError
+from contrast.data.dataset import Dataset
+from contrast.heads import Classifier, Head, MLPHead, StageHeads
+from contrast.model import Model, Net
 from contrast.random import uniform
-from contrast.signals import alignment, uniformity
+from contrast.signals import alignment, power_law, rankme, spectrum, uniformity
+from contrast.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,31 @@ def test_uniformity_of_the_uniform_distribution_in_many_dimensions_is_near_minus
     assert uniformity(x, 2.0).item() == pytest.approx(-4, abs=2e-2)
 
 
+@pytest.mark.parametrize("d", [3, 16, 64])
+def test_uniformity_of_the_uniform_distribution_is_that_of_bessels_function(d):
+    """The mean of exp(-t |x - y|^2) is exp(-2t) 0F1(; d/2; t^2), and 0F1 a modified Bessel function."""
+    t, x = 2.0, torch.randn(10_000, d, generator=torch.Generator().manual_seed(0))
+    order = d / 2 - 1
+    expected = loggamma(d / 2) - order * math.log(t) + math.log(ive(order, 2 * t)) + 2 * t - 2 * t
+    assert uniformity(x, t).item() == pytest.approx(expected, abs=1e-2)
+
+
+def test_uniformity_of_float32_features_is_exact_to_their_rounding_whatever_the_tiles():
+    x = torch.randn(3000, 24, generator=torch.Generator().manual_seed(0)) + 1
+    assert uniformity(x).item() == pytest.approx(uniformity(x.double()).item(), abs=1e-8)
+    assert uniformity(x, t=200.0).item() == pytest.approx(uniformity(x.double(), t=200.0).item(), abs=1e-5), "nothing underflows"
+    order = torch.randperm(3000, generator=torch.Generator().manual_seed(1))
+    assert uniformity(x.double()[order]).item() == pytest.approx(uniformity(x.double()).item(), abs=1e-12)
+
+
+def test_uniformity_of_groups_is_the_mean_over_their_pairs_and_near_that_of_all():
+    x = torch.randn(2500, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    unit = torch.nn.functional.normalize(x, dim=1).numpy()
+    parts = [np.exp(-2 * pdist(unit[start : start + 1000], "sqeuclidean")) for start in (0, 1000, 2000)]
+    assert uniformity(x, group=1000).item() == pytest.approx(np.log(np.concatenate(parts).mean()), abs=1e-9)
+    assert uniformity(x, group=1000).item() == pytest.approx(uniformity(x).item(), abs=1e-2)
+
+
 def test_uniformity_has_a_gradient_and_refuses_one_sample():
     x = torch.randn(6, 3, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(uniformity, (x,))
@@ -84,6 +115,77 @@ def test_the_measures_read_encoder_features(lab, blobs, tuned, conv_net):
     assert results["alignment"] > 0
     assert lab.run(Alignment(stage, on=data, views=Noisy(amount=0.0)))[0]["alignment"] == pytest.approx(0, abs=1e-9)
 
+    results, _ = lab.run(Uniformity(stage, on=data, group=5))
+    assert results["uniformity"] == pytest.approx(uniformity(features).item(), abs=0.2)
+
+
+@dataclass(frozen=True)
+class Headed(Stage):
+    """Stands for a pretraining with `head`; its network is on the shelf."""
+
+    data: Dataset
+    head: Head
+
+    def run(self, workspace):
+        return {}
+        yield {}
+
+    def model(self, workspace):
+        artefact = workspace.of(self)
+        return Model(self, artefact, lambda: artefact.net)
+
+
+@pytest.fixture
+def headed(lab, blobs, conv_net):
+    """A pretraining with a head, and its network: the head on the encoder of `conv_net`."""
+
+    def make(head):
+        top = head.build(32, 4, torch.Generator().manual_seed(0))
+        net = Net(blobs.mean, blobs.std, conv_net.encoder, top).eval()
+        return lab.put(Headed(blobs(), head), net), net
+
+    return make
+
+
+def test_measures_read_what_stands_before_the_projection_head_or_behind_it(lab, blobs, headed):
+    stage, net = headed(MLPHead(2, out=24))
+    data = replace(blobs(), part="test")
+    pixels, _ = lab.workspace.pixels(data)
+    ids = lab.workspace.images(data).ids
+    with torch.no_grad():
+        h, z = net.features(pixels), net(pixels)
+        views = [net(view) for view in Noisy()(pixels, ids, 0, 0).unbind(1)]
+    for at, x in ((None, h), ("projection", z)):
+        assert lab.run(Uniformity(stage, on=data, at=at))[0]["uniformity"] == pytest.approx(uniformity(x).item(), abs=1e-6)
+        assert lab.run(RankMe(stage, on=data, at=at))[0] == {"rankme": pytest.approx(rankme(x), rel=1e-5)}
+        results, arrays = lab.run(Spectrum(stage, on=data, at=at, first=2))
+        fit = power_law(spectrum(x), 2, x.shape[1] // 2)
+        assert results["alpha"] == pytest.approx(fit.alpha, rel=1e-3)
+        assert results["alpha_distance"] == abs(results["alpha"] - 1)
+        assert arrays["fit"] == pytest.approx([2, x.shape[1] // 2, fit.offset, fit.alpha], rel=1e-3)
+        assert results["participation_ratio"] == pytest.approx(arrays["eigenvalues"].sum() ** 2 / (arrays["eigenvalues"] ** 2).sum())
+    found = lab.run(Alignment(stage, on=data, views=Noisy(), at="projection"))[0]
+    assert found == {"alignment": pytest.approx(alignment(*views).item(), abs=1e-6)}
+
+
+def test_a_projection_is_refused_of_what_was_not_trained_with_one(blobs, tuned):
+    data = blobs()
+    for stage in (tuned(data), Headed(data, Classifier()), Headed(data, StageHeads(stages=3))):
+        for measure in (RankMe, Spectrum, Uniformity):
+            measure(stage, on=data)
+            with pytest.raises(UserError, match=rf"{measure.__name__}\.at = 'projection': asks for one projection head.*Use None"):
+                measure(stage, on=data, at="projection")
+
+
+def test_the_fit_of_a_spectrum_needs_three_ranks(lab, blobs, tuned, conv_net):
+    data = blobs()
+    stage = lab.put(tuned(data), conv_net)
+    with pytest.raises(UserError, match=r"Spectrum\.first = 10: must leave 3 ranks up to min\(N, d\) / 2 = 8, of 16 images\. Lower it"):
+        Spectrum(stage, on=data).check(lambda dataset: 16)
+    Spectrum(stage, on=data).check(lambda dataset: 24)
+    with pytest.raises(UserError, match="of 160 images and 32 features"):
+        lab.run(Spectrum(stage, on=data, first=15))
+
 
 def test_bad_fields_are_refused(blobs, tuned):
     data, stage = blobs(), tuned(blobs())
@@ -91,6 +193,10 @@ def test_bad_fields_are_refused(blobs, tuned):
         (lambda: Uniformity(stage, on=data, t=0.0), "t"),
         (lambda: Alignment(stage, on=data, views=Noisy(views=1)), "views"),
         (lambda: Alignment(stage, on=data, views=Noisy(), alpha=-1.0), "alpha"),
+        (lambda: Spectrum(stage, on=data, first=0), "first"),
+        (lambda: Uniformity(stage, on=data, group=1), "group"),
+        (lambda: RankMe((stage, stage), on=data), "of"),
+        (lambda: RankMe(stage, on=data, at="head"), "at"),
         (lambda: Alignment((stage, stage), on=data, views=Noisy()), "of"),
     ):
         with pytest.raises(UserError, match=rf"\.{field} = "):

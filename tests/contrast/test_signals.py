@@ -1,4 +1,4 @@
-"""Signals of collapse against what is known of them: isotropic data, data of low rank, one point."""
+"""Signals of collapse and of decay against what is known of them: isotropic data, data of low rank, one point, a power law."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrast.signals import feature_std, rankme
+from contrast.signals import feature_std, moments, participation_ratio, power_law, rankme, spectrum, stable_rank
 
 
 def normal(*shape, seed=0):
@@ -56,3 +56,65 @@ def test_of_features_that_are_not_finite_neither_is_a_number():
     x = torch.tensor([[1.0, math.nan], [0.5, 1.0]])
     assert math.isnan(rankme(x))
     assert math.isnan(feature_std(x))
+
+
+@pytest.mark.parametrize("sizes", [(1, 99), (50, 50), (10, 0, 90)])
+def test_moments_of_batches_add_up_to_those_of_all_samples(sizes):
+    x = normal(100, 7) + 3
+    first, *others = (moments(part) for part in x.split(sizes))
+    added = sum(others, first)
+    assert added.count == 100
+    assert added.gram == pytest.approx(moments(x).gram, rel=1e-12)
+    assert added.covariance == pytest.approx(np.cov(x.numpy().T, ddof=0), rel=1e-9)
+    assert rankme(added) == pytest.approx(rankme(x), rel=1e-12)
+    assert spectrum(added) == pytest.approx(spectrum(x), rel=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(5, 60), st.integers(1, 12), st.integers(0, 1000), st.floats(-100, 100))
+def test_the_spectrum_is_that_of_the_covariance_whatever_the_mean_and_the_rotation(n, d, seed, mean):
+    x, turn = normal(n, d, seed=seed), torch.linalg.qr(normal(d, d, seed=seed + 1))[0]
+    expected = np.linalg.eigvalsh(np.atleast_2d(np.cov(x.numpy().T, ddof=0)))[::-1]
+    assert spectrum(x @ turn + mean) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.7])
+@pytest.mark.parametrize("width", [40, 128])
+def test_a_power_law_gives_its_exponent_to_1e_2(alpha, width):
+    """Of features whose covariance has the eigenvalues i^-alpha: white ones, scaled and turned."""
+    white = torch.linalg.qr(normal(4 * width, width) - normal(4 * width, width).mean(0))[0]
+    white = torch.linalg.qr(white - white.mean(0))[0]
+    scales = torch.arange(1, width + 1, dtype=torch.float64) ** (-alpha / 2)
+    x = white * scales @ torch.linalg.qr(normal(width, width, seed=1))[0]
+    fit = power_law(spectrum(x), 10, width // 2)
+    assert fit.alpha == pytest.approx(alpha, abs=1e-2)
+    assert fit.r2 == pytest.approx(1, abs=1e-4)
+    shares = scales.square() / scales.square().sum()
+    assert participation_ratio(spectrum(x)) == pytest.approx(float(1 / shares.square().sum()), rel=1e-6)
+    assert stable_rank(spectrum(x)) == pytest.approx(float(1 / shares[0]), rel=1e-6)
+
+
+def test_a_fit_is_that_of_least_squares_over_its_ranks():
+    values = spectrum(normal(300, 60)) * torch.linspace(3, 1, 60)
+    fit, x, values = power_law(values, 4, 30), np.log(np.arange(4, 31)), values.numpy()
+    slope, offset = np.polyfit(x, np.log(values[3:30]), 1)
+    rest = np.log(values[3:30]) - offset - slope * x
+    assert fit == pytest.approx((-slope, offset, 1 - float(np.var(rest) / np.var(np.log(values[3:30])))))
+
+
+def test_constant_features_have_no_variance_and_too_few_ranks_no_exponent():
+    x = normal(200, 30)
+    x[:, 5:] = 1e3
+    values = spectrum(x)
+    assert (values[5:] == 0).all()
+    assert participation_ratio(values) == pytest.approx(5, rel=0.05)
+    assert math.isnan(power_law(values, 4, 15).alpha), "ranks 4 and 5 make no line"
+    assert power_law(values, 1, 15) == power_law(values, 1, 5), "eigenvalues of 0 are left out"
+    nothing = spectrum(torch.full((50, 8), 7.0))
+    assert (participation_ratio(nothing), stable_rank(nothing)) == (0, 0)
+
+
+def test_spectra_of_features_that_are_not_finite_are_no_numbers():
+    values = spectrum(torch.tensor([[1.0, math.inf], [0.5, 1.0], [2.0, 3.0]]))
+    assert values.isnan().all()
+    assert all(math.isnan(of(values)) for of in (participation_ratio, stable_rank, lambda v: power_law(v, 1, 2).alpha))

@@ -35,7 +35,9 @@ from analysis import (
     MeanAveragePrecision,
     MeanPerClass,
     Progress,
+    RankMe,
     Segmentation,
+    Spectrum,
     TopK,
     Uniformity,
 )
@@ -216,6 +218,7 @@ EXAMPLES: list[Component] = [
     ),
     *(MeanPerClass(TUNED, on=Digits()), TopK(TUNED, on=Digits()), MeanAveragePrecision(TUNED, on=VOC2007())),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
+    *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
