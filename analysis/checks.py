@@ -36,6 +36,17 @@ def require_samples(measure: Measure, field: str = "samples") -> None:
     require(value is None or value >= 1, measure, field, "must be at least 1", "Use None for all samples.")
 
 
+def require_grid(measure: Measure, radius: float) -> None:
+    """Raise `UserError` unless `points`, `span`, `samples`, `ceiling` and `pairs` make surfaces that have a ring of `radius`."""
+    points, span, pairs = (getattr(measure, field) for field in ("points", "span", "pairs"))
+    require(points >= 3 and points % 2 == 1, measure, "points", "must be odd and at least 3", "Use 17, 25 or 51.")
+    wide = isfinite(span) and span >= radius
+    require(wide, measure, "span", f"must be at least {radius}, where flatness is read", "Use 1.0.")
+    require_samples(measure)
+    require_above(measure, "ceiling")
+    require(pairs is None or pairs >= 2, measure, "pairs", "must be at least 2", "Use 5 for a paper, None for one plane.")
+
+
 def require_radii(measure: Measure, field: str = "eps") -> None:
     """Raise `UserError` unless `field` is an increasing tuple of finite numbers from 0 up."""
     radii = getattr(measure, field)

@@ -12,7 +12,8 @@ from contrast.stage import Stage
 from sweeps.store import Record, Store
 
 THROUGH = "Finetune through the network"  # a kind of stages beside the classes
-# Seconds an epoch, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its weights and arrays.
+# Seconds an epoch, a part of a measure in parts, or a whole measure: a ResNet-18 on CIFAR-10 on one GPU; bytes of a stage: its
+# weights and arrays.
 # What is not named is a measure of a few passes over some features.
 GUESSES = {
     "Pretrain": 20.0,
@@ -25,7 +26,7 @@ GUESSES = {
     "Segment": 120.0,  # 1,464 images of 512 pixels a side through a ResNet-50
     "LinearProbe": 10.0,  # one fit for each strength of its grid
     "LogisticRegression": 10.0,
-    "Landscape": 60.0,
+    "Landscape": 4.0,  # a few rows of the grid
     "Segmentation": 60.0,
 }
 GUESS = 5.0

@@ -6,45 +6,50 @@ once together with the directions, so that the points of the grid are evaluated 
 
 Cross-entropy is not negative, so once the sum over the samples seen so far, divided by all samples, passes `ceiling`, the
 point is known to lie above it: it is given up, holds `ceiling`, and is marked as clipped. Scalars that read a clipped
-point take the ceiling for its loss: they are lower bounds there.
+point take the ceiling for its loss: they are lower bounds there. The grid is visited from coarse to fine, so that there is a
+picture after a few per cent of the work. Where the nearest point of a coarse lattice lies above the ceiling, samples are
+looked at in the order of their losses there, hardest first, which proves sooner that a point lies above, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan, pi
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import scipy
 import torch
-from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from analysis.checks import require_above, require_classes, require_classifier, require_one_class, require_samples
+from analysis.checks import require_classes, require_classifier, require_grid, require_one_class
 from analysis.geometry.directions import cosine, filter_normalised
+from analysis.geometry.grid import RADIUS, grid, nests, strides, summary
 from analysis.geometry.surface import Plane
-from analysis.measure import Drawn, Measure
+from analysis.measure import Drawn, Measure, Parts
 from analysis.subset import stratified
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
-from contrast.stage import Metrics, Workspace
+from contrast.stage import Workspace
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-RADIUS = 0.5
-_ANGLES, _RADII = 128, 256
+_ROWS = 4  # of the grid, in a part
+_GUIDES = 0.1  # the largest share of the grid that is evaluated in full to tell which samples are hard
 
 
 @dataclass(frozen=True)
 class Landscape(Measure):
     """Mean cross-entropy of `on` on a `points` x `points` grid over [-span, span]^2, the network in the middle.
 
-    `samples`: a stratified subset, None is all. `points` is odd, so that the middle is evaluated exactly. Results:
+    `samples`: a stratified subset, None is all. `points` is odd, so that the middle is evaluated exactly. `pairs`: so many
+    planes (at least 2), the same for all networks of one architecture; None is the first of them alone. Results:
     `flatness`, the mean rise of the loss on the ring of radius 0.5 (smaller is flatter); `loss_at_centre`;
     `radius_rise_1`, the mean radius at which the loss has risen by 1 nat, `span` where it has not; `cosine` of the two
-    directions; `clipped_share` of grid points. Arrays: `surface` and `clipped` [P, P], entry [i, j] at
-    alphas[i] of the first direction and alphas[j] of the second, and `alphas` [P].
+    directions; `clipped_share` of grid points; of several planes the means, `flatness_se` and `radius_rise_1_se`. Outputs that are
+    not finite are above the ceiling. Arrays: `surface` and `clipped` [P, P], entry [i, j] at alphas[i] of the first direction and
+    alphas[j] of the second, and `alphas` [P]; of several planes the mean, clipped in any, and `spread`, the standard deviation.
+    While it runs, `surface` holds NaN where it is not measured yet.
     """
 
     on: Dataset
@@ -54,6 +59,7 @@ class Landscape(Measure):
     direction_seed: int = 0
     ceiling: float = 4.0
     precision: Literal["fp32", "bf16"] = "fp32"
+    pairs: int | None = None
 
     alone: ClassVar[bool] = True
 
@@ -61,35 +67,84 @@ class Landscape(Measure):
         super().__post_init__()
         require_classifier(self)
         require_one_class(self, "on")
-        require(self.points >= 3 and self.points % 2 == 1, self, "points", "must be odd and at least 3", "Use 17, 25 or 51.")
-        require(isfinite(self.span) and self.span >= RADIUS, self, "span", f"must be at least {RADIUS}, where flatness is read", "Use 1.0.")
-        require_samples(self)
-        require_above(self, "ceiling")
+        require_grid(self, RADIUS)
         require(self.precision in ("fp32", "bf16"), self, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' for the scalars.")
 
-    def measure(self, model: Model, workspace: Workspace) -> Metrics:
+    @property
+    def length(self) -> int:
+        """Parts: a few rows of the grid each."""
+        return len(list(self._parts()))
+
+    def measure(self, model: Model, workspace: Workspace) -> Parts:
         """`flatness`, `loss_at_centre`, `radius_rise_1`, `cosine` and `clipped_share`."""
         pixels, labels = workspace.pixels(self.on, stratified(workspace.images(self.on).labels, self.samples))
-        u, v = (filter_normalised(model.net, self.direction_seed, index) for index in (0, 1))
-        precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        plane = Plane(model.net, u, v, pixels, labels, precision)
+        alphas, size = grid(self.points, self.span), (self.pairs or 1, self.points, self.points)
+        done, state = workspace.restore()
+        surface = state.get("surface", torch.full(size, torch.nan, dtype=torch.float64))
+        hardness = state.get("hardness", torch.zeros(size[0], *self._guides, len(labels)))
+        held, plane = 0, self._plane(model, 0, pixels, labels)
         require_classes(self, plane.logits(plane.batches[0][0]).shape[1], self.on)
         centre = plane.loss(0.0, 0.0)
-        alphas = grid(self.points, self.span)
-        surface = np.array([[plane.loss(a, b, self.ceiling) for b in alphas] for a in alphas])
-        clipped = ~(surface <= self.ceiling)  # NaN, of weights that overflow, too
-        surface[clipped] = self.ceiling
-        workspace.keep_arrays(surface=surface, clipped=clipped, alphas=alphas)
-        rings = loss_on_rings(surface, alphas, np.linspace(0, self.span, _RADII + 1))
-        flatness = loss_on_rings(surface, alphas, np.array([RADIUS])).mean() - centre
-        seen = centre < self.ceiling  # of a solution above the ceiling nothing is seen, and nothing is claimed
-        return {
-            "flatness": float(flatness) if seen else nan,
-            "loss_at_centre": centre,
-            "radius_rise_1": radius_of_rise(rings, self.span, min(centre + 1, self.ceiling)) if seen else nan,
-            "cosine": cosine(u, v),
-            "clipped_share": float(clipped.mean()),
-        }
+        for part, (pair, places, last) in enumerate(self._parts(), 1):
+            if part <= done:
+                continue
+            if pair != held:
+                held, plane = pair, self._plane(model, pair, pixels, labels)
+            self._visit(plane, alphas, places, surface[pair], hardness[pair])
+            workspace.save(part, {}, {"surface": surface, "hardness": hardness})
+            if last:
+                workspace.keep_arrays(**_so_far(surface.numpy(), alphas, centre, self.ceiling))
+            yield {}
+        results, arrays = summary(surface.numpy(), alphas, centre, self.ceiling)
+        workspace.keep_arrays(**arrays)
+        cosines = [cosine(*self._directions(model, pair)) for pair in range(size[0])]
+        share = results.pop("clipped_share")
+        return {**results, "cosine": float(np.mean(cosines)), "clipped_share": share}
+
+    def _parts(self) -> Iterator[tuple[int, np.ndarray, bool]]:
+        """Plane and places [n, 2] of each part, and whether all planes are then complete up to a lattice: all planes get finer together."""
+        pairs = self.pairs or 1
+        for nest in nests(self.points):
+            chunks = np.array_split(nest, -(-len(nest) // (_ROWS * self.points)))
+            for pair in range(pairs):
+                for i, chunk in enumerate(chunks, 1):
+                    yield pair, chunk, i == len(chunks) and pair == pairs - 1
+
+    def _directions(self, model: Model, pair: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        first, second = (filter_normalised(model.net, self.direction_seed, 2 * pair + index) for index in (0, 1))
+        return first, second
+
+    def _plane(self, model: Model, pair: int, pixels: Tensor, labels: Tensor) -> Plane:
+        precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return Plane(model.net, *self._directions(model, pair), pixels, labels, precision)
+
+    @property
+    def _guide(self) -> int:
+        """The step of the finest lattice of few enough points to be guides; 0 where none is."""
+        few = [stride for stride in strides(self.points) if (1 + (self.points - 1) // stride) ** 2 <= _GUIDES * self.points**2]
+        return few[-1] if few else 0
+
+    @property
+    def _guides(self) -> tuple[int, int]:
+        side = 1 + (self.points - 1) // self._guide if self._guide else 0
+        return side, side
+
+    def _visit(self, plane: Plane, alphas: np.ndarray, places: np.ndarray, surface: Tensor, hardness: Tensor) -> None:
+        """Fill in the surface [P, P] at some places, and at guides the loss of each sample, hardness [g, g, N]."""
+        step = self._guide
+        for i, j in places.tolist():
+            a, b = float(alphas[i]), float(alphas[j])
+            if not step:
+                loss = plane.loss(a, b, self.ceiling)
+            elif i % step == j % step == 0:
+                outputs = plane.outputs(a, b)
+                loss = plane.mean(outputs)
+                hardness[i // step, j // step] = cross_entropy(outputs, plane.targets, reduction="none")
+            else:
+                near = hardness[round(i / step), round(j / step)].nan_to_num(torch.inf)
+                high = float(near.mean()) > self.ceiling
+                loss = plane.loss(a, b, self.ceiling, near.argsort(descending=True, stable=True) if high else None)
+            surface[i, j] = loss if loss <= self.ceiling else torch.inf  # NaN, of weights that overflow, too
 
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
@@ -99,32 +154,8 @@ class Landscape(Measure):
         return draw(drawn)
 
 
-def grid(points: int, span: float) -> Float[np.ndarray, " p"]:
-    """`points` equally spaced numbers from -span to span, the middle one exactly 0, symmetric to the last bit."""
-    return span * (2 * np.arange(points) - (points - 1)) / (points - 1)
-
-
-def loss_on_rings(
-    surface: Float[np.ndarray, "p p"], alphas: Float[np.ndarray, " p"], radii: Float[np.ndarray, " r"]
-) -> Float[np.ndarray, "r a"]:
-    """The surface on rings around the centre, at 128 equally spaced angles, bilinear between grid points."""
-    angles = 2 * pi * np.arange(_ANGLES) / _ANGLES
-    ring = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    inside = np.clip(radii[:, None, None] * ring, alphas[0], alphas[-1])  # rounding must not leave the grid
-    values: np.ndarray = scipy.interpolate.RegularGridInterpolator((alphas, alphas), surface)(inside)
-    return values
-
-
-def radius_of_rise(rings: Float[np.ndarray, "r a"], span: float, level: float) -> float:
-    """Mean over the angles of the radius where the loss first reaches `level`, `span` where it never does.
-
-    `rings` are equally spaced from the centre to `span`; between two of them the loss is taken as linear.
-    """
-    radii = np.linspace(0, span, len(rings))
-    reached: Bool[np.ndarray, "r a"] = rings >= level
-    first = reached.argmax(axis=0)
-    columns = np.arange(rings.shape[1])
-    before, after = rings[np.maximum(first - 1, 0), columns], rings[first, columns]
-    part = np.where(first > 0, (level - before) / np.where(after > before, after - before, 1), 0)
-    crossing = radii[first] - (1 - part) * np.where(first > 0, radii[1], 0)
-    return float(np.where(reached.any(axis=0), crossing, span).mean())
+def _so_far(surfaces: np.ndarray, alphas: np.ndarray, centre: float, ceiling: float) -> dict[str, np.ndarray]:
+    """The arrays of a picture of what is measured, NaN elsewhere."""
+    missing = np.isnan(surfaces).any(axis=0)
+    arrays = summary(np.where(missing, ceiling, surfaces), alphas, centre, ceiling)[1]
+    return {**arrays, "surface": np.where(missing, np.nan, arrays["surface"])}

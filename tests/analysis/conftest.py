@@ -11,6 +11,7 @@ from torch import nn
 
 from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
 from contrast.model import Artefact, Model, Net
+from contrast.saved import CURVE, STATE
 from contrast.stage import Metrics, Stage, Workspace
 
 _PARTS = {"whole": range(0, 40), "fit": range(0, 36), "held_out": range(36, 40), "test": range(40, 60)}
@@ -88,6 +89,8 @@ class Lab:
                 next(steps)
         except StopIteration as end:
             results = end.value
+        for file in (CURVE, STATE):  # the next measure has an attempt of its own
+            (self.workspace.folder / file).unlink(missing_ok=True)
         kept = (self.workspace.folder / "arrays.npz").exists()
         return results, Artefact(self.workspace.folder, results).arrays() if kept else {}
 

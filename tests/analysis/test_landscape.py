@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from analysis import Landscape
 from analysis.geometry.directions import cosine, filter_normalised
-from analysis.geometry.landscape import loss_on_rings
+from analysis.geometry.grid import loss_on_rings, refined
 from analysis.geometry.surface import Plane
+from analysis.subset import stratified
 from contrast.component import UserError
 from contrast.encoders import SmallResNet
 from contrast.model import Net
@@ -167,6 +168,40 @@ def test_a_point_is_given_up_exactly_when_it_lies_above_the_ceiling(resnet, batc
     assert 2 < sum(loss == inf for loss in cut) < 7
 
 
+def test_the_centre_equals_the_loss_in_evaluation_to_the_last_bit_where_nothing_is_folded(batch):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten())
+    net = restless(Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), encoder, nn.Linear(216, 4))).to(memory_format=torch.channels_last)
+    x, y = batch
+    plane = Plane(net, *directions(net), x, y)
+    plane.loss(0.7, -0.2)
+    x = x.contiguous(memory_format=torch.channels_last)
+    parts = zip(x.split(plane.batch), y.split(plane.batch), strict=True)
+    assert plane.loss(0.0, 0.0) == sum(cross_entropy(net(a).double(), b, reduction="sum").item() for a, b in parts) / len(x)
+
+
+def test_the_order_of_the_samples_leaves_no_trace_in_a_loss_and_may_prove_a_ceiling_sooner(resnet, batch):
+    plane = Plane(resnet, *directions(resnet), *batch)
+    seen, logits = [], plane.logits
+    plane.logits = lambda x: seen.append(len(x)) or logits(x)
+    for a, b in ((0.0, 0.0), (0.4, -0.9)):
+        loss = plane.loss(a, b)
+        hard = cross_entropy(plane.outputs(a, b), batch[1], reduction="none").argsort(descending=True)
+        assert loss == plane.mean(plane.outputs(a, b)) == plane.loss(a, b, 1.01 * loss, hard) == plane.loss(a, b, 1.01 * loss, hard.flip(0))
+        counts = []
+        for order in (hard, hard.flip(0)):
+            seen.clear()
+            assert plane.loss(a, b, 0.6 * loss, order) == inf
+            counts.append(sum(seen))
+        assert counts[0] < counts[1]
+
+
+def test_a_line_is_the_plane_along_its_first_direction(resnet, batch):
+    u, v = directions(resnet)
+    plane, line = Plane(resnet, u, v, *batch), Plane(resnet, u, None, *batch)
+    assert line.loss(0.3, 0.0) == plane.loss(0.3, 0.0)
+
+
 def test_bfloat16_is_near_and_has_the_same_centre_weights(resnet, batch):
     u, v = directions(resnet)
     exact, rough = Plane(resnet, u, v, *batch), Plane(resnet, u, v, *batch, torch.bfloat16)
@@ -208,6 +243,70 @@ def test_landscape_of_a_subset_is_the_landscape_of_its_images(lab, blobs, tuned,
     assert subset == pytest.approx(lab.run(Landscape(stage, on=small, points=3))[0], rel=1e-5)
 
 
+def test_a_landscape_is_that_of_its_points_one_by_one_and_the_same_bytes_if_it_is_stopped_in_between(lab, blobs, tuned, resnet):
+    data = blobs(per_class=20).whole
+    stage = lab.put(tuned(data), resnet)
+    for measure in (Landscape(stage, on=data, points=11), Landscape(stage, on=data, points=5, pairs=2)):
+        results, arrays = lab.run(measure)
+        again, kept = lab.stopped(measure)
+        assert results == again
+        assert all(arrays[name].tobytes() == kept[name].tobytes() for name in arrays)
+        if not measure.pairs:
+            plane = Plane(resnet, *directions(resnet), *lab.workspace.pixels(data, stratified(lab.workspace.images(data).labels, None)))
+            losses = np.array([[plane.loss(a, b, 4.0) for b in arrays["alphas"]] for a in arrays["alphas"]])
+            assert np.array_equal(arrays["surface"], np.where(losses <= 4, losses, 4.0))
+            assert np.array_equal(arrays["clipped"], losses > 4)
+    assert 0 < arrays["clipped"].mean() < 1
+
+
+def test_after_the_first_part_there_is_a_picture_of_nine_points(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    measure = Landscape(stage, on=data, points=9)
+    running = measure.run(lab.workspace)
+    next(running)
+    so_far = lab.workspace.so_far().arrays()
+    _, arrays = lab.run(measure)
+    measured = ~np.isnan(so_far["surface"])
+    assert np.array_equal(np.argwhere(measured), [[i, j] for i in (0, 4, 8) for j in (0, 4, 8)])
+    assert np.array_equal(so_far["surface"][measured], arrays["surface"][measured])
+    assert np.array_equal(refined(so_far["surface"])[::4, ::4], arrays["surface"][::4, ::4])
+    assert measure.length == 4  # 9, 16, and 56 points in two
+
+
+def test_a_landscape_of_several_planes_is_the_mean_over_planes_with_its_error(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    results, arrays = lab.run(Landscape(stage, on=data, points=5, pairs=3, ceiling=2.5))
+    x, y = lab.workspace.pixels(data)
+    surfaces = []
+    for pair in range(3):
+        plane = Plane(conv_net, *(filter_normalised(conv_net, 0, 2 * pair + i) for i in (0, 1)), x, y)
+        surfaces.append([[min(plane.loss(a, b), 2.5) for b in arrays["alphas"]] for a in arrays["alphas"]])
+    assert arrays["surface"] == pytest.approx(np.mean(surfaces, axis=0))
+    assert arrays["spread"] == pytest.approx(np.std(surfaces, axis=0, ddof=1))
+    assert np.array_equal(arrays["clipped"], (np.array(surfaces) == 2.5).any(axis=0))
+    flatness = [loss_on_rings(np.array(one), arrays["alphas"], np.array([0.5])).mean() - results["loss_at_centre"] for one in surfaces]
+    assert results["flatness"] == pytest.approx(np.mean(flatness))
+    assert results["flatness_se"] == pytest.approx(np.std(flatness, ddof=1) / 3**0.5)
+    first, plain = lab.run(Landscape(stage, on=data, points=5, ceiling=2.5))
+    assert first["flatness"] == pytest.approx(flatness[0])
+    assert "flatness_se" not in first
+    assert "spread" not in plain
+
+
+def test_outputs_that_are_not_finite_are_above_every_ceiling(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    with torch.no_grad():
+        conv_net.top.weight *= 1e38  # finite in the middle, and not far from it
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    for points in (5, 13):
+        results, arrays = lab.run(Landscape(stage, on=data, points=points))
+        assert arrays["clipped"].all()
+        assert (arrays["surface"] == 4).all()
+        assert np.isnan(results["flatness"])
+
+
 def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net, spoiled):
     data = blobs().held_out("confirm")
     stage = lab.put(tuned(data), conv_net.requires_grad_(False))
@@ -218,6 +317,7 @@ def test_landscape_runs_alone_and_refuses_bad_fields(lab, blobs, tuned, conv_net
         ({"span": 0.4}, "span"),
         ({"samples": 0}, "samples"),
         ({"ceiling": 0.0}, "ceiling"),
+        ({"pairs": 1}, "pairs"),
     ):
         with pytest.raises(UserError, match=rf"Landscape\.{field} = "):
             Landscape(stage, on=data, **fields)

@@ -1,11 +1,12 @@
 """What is read off a loss surface, on surfaces whose rings and radii are known."""
 
+from itertools import pairwise
 from math import isclose
 
 import numpy as np
 import pytest
 
-from analysis.geometry.landscape import grid, loss_on_rings, radius_of_rise
+from analysis.geometry.grid import grid, loss_on_rings, nests, radius_of_rise, refined, strides, summary
 
 
 def test_the_grid_is_symmetric_with_an_exact_middle():
@@ -14,6 +15,42 @@ def test_the_grid_is_symmetric_with_an_exact_middle():
         assert alphas[points // 2] == 0
         assert np.array_equal(alphas, -alphas[::-1])
         assert isclose(alphas[-1], 0.7)
+
+
+@pytest.mark.parametrize("points", [3, 5, 17, 25, 31, 47, 51])
+def test_lattices_are_nested_and_visit_every_point_once_from_the_rim_and_the_middle_on(points):
+    steps, visited = strides(points), np.concatenate(nests(points))
+    assert steps[0] == points // 2
+    assert steps[-1] == 1
+    assert all(coarse % fine == 0 for coarse, fine in pairwise(steps))
+    assert sorted(map(tuple, visited)) == [(i, j) for i in range(points) for j in range(points)]
+    assert len(nests(points)[0]) == 9
+    assert [points // 2, points // 2] in visited[:9].tolist()
+    assert points != 51 or steps == [25, 5, 1]
+
+
+def test_a_surface_is_filled_up_from_the_finest_lattice_that_is_complete():
+    alphas = grid(13, 1.0)
+    bilinear = 2 + alphas[:, None] - 3 * alphas * alphas[:, None]
+    for nest in (1, 2, 3):
+        seen = np.full((13, 13), np.nan)
+        seen[tuple(np.concatenate(nests(13)[:nest]).T)] = 0
+        seen[0, 1] = 0  # of a lattice that is not complete
+        assert np.allclose(refined(seen + bilinear), bilinear)
+    with pytest.raises(ValueError, match="coarsest lattice"):
+        refined(np.full((13, 13), np.nan))
+
+
+def test_a_ceiling_bounds_the_scalars_from_below():
+    alphas = grid(33, 1.0)
+    cone = 1 + 4 * np.hypot(*np.meshgrid(alphas, alphas))[None]
+    whole, _ = summary(cone, alphas, 1.0, 100.0)
+    assert whole["flatness"] == pytest.approx(2, abs=0.01)
+    assert whole["radius_rise_1"] == pytest.approx(0.25, abs=0.01)
+    low, arrays = summary(np.where(cone > 2.5, np.inf, cone), alphas, 1.0, 2.5)
+    assert low["flatness"] == pytest.approx(1.5, abs=0.02)
+    assert low["radius_rise_1"] == whole["radius_rise_1"]
+    assert np.array_equal(arrays["clipped"], cone[0] > 2.5)
 
 
 def test_rings_of_a_cone_and_of_a_plane():
