@@ -17,6 +17,7 @@ from analysis.measure import Measure as Measure
 from analysis.representation import Alignment as Alignment
 from analysis.representation import RankMe as RankMe
 from analysis.representation import Spectrum as Spectrum
+from analysis.representation import TransformProbe as TransformProbe
 from analysis.representation import Uniformity as Uniformity
 from analysis.robustness import FGSM as FGSM
 from analysis.robustness import PGD as PGD

@@ -31,6 +31,7 @@ from analysis.figures.robustness import robustness
 from analysis.figures.slices import Judged, scale_of, slices
 from analysis.figures.spectra import spectra
 from analysis.figures.table1 import accuracy_table, table1
+from analysis.figures.transform_probe import transform_probe
 from analysis.measure import Drawn, Measure
 from analysis.statistics import interval
 from contrast.component import UserError
@@ -78,6 +79,10 @@ def robust_of(draws, m, p):
 def neighbours_of(draws, m, p):
     accuracy = np.array([60, 66, 68, 65]) + 2 * m + p + draws.normal()
     return {"accuracy": float(accuracy[-1])}, {"k": np.array([1, 5, 20, 200]), "accuracy": accuracy}
+
+
+def known_of(draws, m, p):
+    return {"h": 99 - 9.0 * p + draws.normal(), "z": 30 + 20.0 * (p == 0) + m + 2 * draws.normal(), "chance": (80.0, 25, 50, 50)[p]}, {}
 
 
 def surface_of(draws, m, p):
@@ -173,6 +178,8 @@ PICTURES = {
     "robustness": lambda: robustness(family(robust_of), chance=20),
     "accuracy by neighbours": lambda: accuracy_curve(family(neighbours_of), "k", "neighbours k", 10),
     "accuracy by neighbours of one task": lambda: accuracy_curve(family(neighbours_of, panels=1, seeds=1), "k", "neighbours k"),
+    "transform probe": lambda: transform_probe(family(known_of)),
+    "transform probe of one change": lambda: transform_probe(family(known_of, methods=("a label that is too long",), panels=1, seeds=1)),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)

@@ -39,6 +39,7 @@ from analysis import (
     Segmentation,
     Spectrum,
     TopK,
+    TransformProbe,
     Uniformity,
 )
 from contrast import (
@@ -213,6 +214,7 @@ EXAMPLES: list[Component] = [
     *(
         Accuracy(TUNED, on=Digits()),
         KNN(NET, on=Digits()),
+        TransformProbe(NET, data=Digits(), on=Digits(part="test")),
         *(KNNCurve(NET, on=Digits()), FewLabels(NET, data=Digits(), on=Digits(part="test"))),
         LinearProbe(NET, data=Digits(), on=Digits(part="test")),
     ),
