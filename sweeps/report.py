@@ -22,6 +22,7 @@ from sweeps.population import Population
 from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, over_search, results_table, valued
 
 SHOWN = 4
+Family = tuple[str, type[Measure]]
 
 
 def write_report(population: Population, root: Path) -> Path:
@@ -111,8 +112,8 @@ def _curves(population: Population) -> list[Curve]:
 
 def _measures(population: Population) -> list[Section]:
     """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
-    groups = [*families(population).items(), *_across(population).items()]
-    pictures = [_picture(family, [one for one in drawn if one.finite]) for family, drawn in groups]
+    groups = _named([*families(population).items(), *_across(population).items()])
+    pictures = [_picture(name, [one for one in drawn if one.finite]) for name, drawn in groups]
     found = tuple(picture for picture in pictures if picture is not None)
     lost = sum(not one.finite for _, drawn in groups for one in drawn)
     left_out = f" Not in the pictures: {lost} measures whose main result is not finite." if lost else ""
@@ -120,26 +121,35 @@ def _measures(population: Population) -> list[Section]:
     return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}", (), found)] if found else []
 
 
+def _named(groups: Sequence[tuple[Family, list[Drawn]]]) -> list[tuple[str, list[Drawn]]]:
+    """Each family under its segment of the keys; one of another class under a segment that is taken, as `robust-PGD`."""
+    named: dict[str, list[Drawn]] = {}
+    for (family, kind), drawn in groups:
+        named[family if family not in named else f"{family}-{kind.__name__}"] = drawn
+    return list(named.items())
+
+
 def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
     if not drawn:
         return None
-    figure = type(drawn[0].measure).figure(drawn)
+    kind = type(drawn[0].measure)
+    figure = kind.figure(drawn)
     if figure is None:
         return None
-    summary = (type(drawn[0].measure).__doc__ or "").strip().splitlines()[0].replace("`", "")
-    return Picture(family, figure, f"{family}: {summary}", data(drawn, family))
+    summary = (kind.figure.__doc__ or kind.__doc__ or "").strip().partition("\n\n")[0]
+    return Picture(family, figure, f"{family}: {' '.join(summary.split())}".replace("`", ""), data(drawn, family))
 
 
-def families(population: Population) -> dict[str, list[Drawn]]:
-    """The finished measures by the first segment of their key, over the replicates that the report shows."""
-    found: dict[str, list[Drawn]] = defaultdict(list)
+def families(population: Population) -> dict[Family, list[Drawn]]:
+    """The finished measures by the first segment of their key and their class, over the replicates that the report shows."""
+    found: dict[Family, list[Drawn]] = defaultdict(list)
     for c, replicates in _shown(population):
         for replicate in replicates:
             for key, stage in replicate.stages.items():
                 family, _, panel = key.partition("/")
                 if isinstance(stage, Measure) and replicate.state == state.COMPLETE:
-                    found[family].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
-    return {family: drawn for family, drawn in found.items() if len({type(one.measure) for one in drawn}) == 1}
+                    found[family, type(stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
+    return found
 
 
 def _shown(population: Population) -> list[tuple[Candidate, list[Replicate]]]:
@@ -155,17 +165,17 @@ def _drawn(population: Population, stage: Measure, method: str, panel: str, seed
     return Drawn(method, panel, seed, artefact.results, artefact.arrays() if kept else dict[str, np.ndarray](), stage, of)
 
 
-def _across(population: Population) -> dict[str, list[Drawn]]:
+def _across(population: Population) -> dict[Family, list[Drawn]]:
     owners: dict[Stage, tuple[str, int]] = {}
     for c, replicates in confirmed(population):
         for replicate in replicates:
             owners |= {job.stage: (label(population, c), replicate.seed) for job in population.closure(replicate)}
-    found: dict[str, list[Drawn]] = defaultdict(list)
+    found: dict[Family, list[Drawn]] = defaultdict(list)
     for key, stage in population.finals.across.items():
         family, _, panel = key.partition("/")
         job = population.graph.jobs[population.graph.identity(stage)]
         if isinstance(stage, Measure) and isinstance(stage.of, tuple) and job.state == HELD:
-            found[family].append(_drawn(population, stage, "", panel, 0, tuple(owners[one] for one in stage.of)))
+            found[family, type(stage)].append(_drawn(population, stage, "", panel, 0, tuple(owners[one] for one in stage.of)))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import optuna
 import pytest
+from matplotlib.figure import Figure
 
 from analysis import Landscape
 from analysis.measure import Measure
@@ -81,6 +82,40 @@ def test_an_objective_that_is_not_finite_does_not_hide_the_others(world, value):
     states = {c.state for c in population.candidates.values()}
     assert states == {state.COMPLETE, state.DIVERGED}
     assert len(candidates_table(population).rows) == 6
+
+
+@dataclass(frozen=True)
+class Dots(Score):
+    """Drawn."""
+
+    @classmethod
+    def figure(cls, drawn):
+        """A dot a seed, as
+        `plot` draws it.
+
+        And more.
+        """
+        figure = Figure()
+        figure.subplots().plot([one.seed for one in drawn], [next(iter(one.results.values())) for one in drawn], "o")
+        return figure
+
+
+@dataclass(frozen=True)
+class OtherDots(Dots):
+    """Likewise."""
+
+
+def test_measures_of_two_classes_under_one_segment_are_both_in_the_report(world):
+    def two(trial, seed, phase):
+        net = Train(0.5, seed)
+        return {"dots/a": Dots(net), "dots/b": OtherDots(net), "dots/c": Dots(net, 1.0)}
+
+    population = world.launch(Sweep("two", two, seeds=(0, 1)), searching=False)
+    with without_pictures():
+        page = write_report(population, world.root).read_text()
+    assert "dots: A dot a seed, as plot draws it." in page
+    assert "dots-OtherDots: A dot a seed, as plot draws it." in page
+    assert (world.root / "reports" / "two" / "figures" / "dots-OtherDots.csv").read_text().count("\n") == 3
 
 
 @dataclass(frozen=True)
