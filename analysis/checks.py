@@ -3,6 +3,9 @@
 from itertools import pairwise
 from math import isfinite
 
+from jaxtyping import Float
+from torch import Tensor
+
 from analysis.measure import Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -84,3 +87,12 @@ def require_classes(measure: Measure, outputs: int, on: Dataset) -> None:
     """Raise `UserError` unless the network that `measure` is of has as many outputs as `on` has classes."""
     rule = f"must end in a classifier of the data's {on.num_classes} classes, and its network has {outputs} outputs"
     require(outputs == on.num_classes, measure, "of", rule, "Measure a Finetune on the classes it was tuned on.")
+
+
+def require_logits(measure: Measure, outputs: Float[Tensor, "n c"]) -> None:
+    """Raise `UserError` when the outputs of the network that `measure` is of are not finite, or are probabilities already."""
+    finite = bool(outputs.isfinite().all())
+    require(finite, measure, "of", "gives outputs that are not finite, of which nothing can be said", "Look whether its training diverged.")
+    sums = bool((outputs >= 0).all()) and bool(((outputs.sum(dim=1) - 1).abs() < 1e-4).all())
+    rule = "gives outputs that are 0 or above and sum to 1: these are probabilities, and logits are needed"
+    require(not sums, measure, "of", rule, "Leave the softmax out of the network.")

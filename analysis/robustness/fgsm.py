@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from analysis.checks import require_classes, require_classifier, require_one_class, require_radii, require_samples
-from analysis.folding import fold
+from analysis.checks import require_classifier, require_one_class, require_radii, require_samples
 from analysis.measure import Drawn, Measure
 from analysis.robustness.curve import area, chance, levels
-from analysis.subset import stratified
+from analysis.robustness.subject import subject
 from contrast.attacks import fgsm_curve
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -49,10 +48,7 @@ class FGSM(Measure):
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`, `eps_<k>` and `area`."""
-        pixels, y = workspace.pixels(self.on, stratified(workspace.images(self.on).labels, self.samples))
-        x = pixels.contiguous(memory_format=torch.channels_last)
-        net, _ = fold(model.net, x[:2])
-        require_classes(self, net(x[:1]).shape[1], self.on)
+        net, x, y, _ = subject(self, model, self.on, self.samples, workspace)
         scale = model.net.std if self.space == "normalized" else 1.0
         eps = torch.tensor(self.eps, dtype=torch.float64)
         accuracy, loss = fgsm_curve(net, x, y, eps, (0.0, 1.0) if self.clamp else None, scale)

@@ -58,8 +58,38 @@ def test_pgd_measure_starts_at_the_clean_accuracy_and_falls(lab, blobs, tuned, c
     assert results["accuracy"] < results["clean"]
     x, y = lab.workspace.pixels(data)
     start = start_noise(lab.workspace.images(data).ids, data.shape, norm, 0)
-    standing = robust(conv_net, x, y, torch.tensor(eps), start, norm, steps=4)
+    standing = robust(conv_net, x, y, torch.tensor(eps), lambda rows, _: start[rows], norm, steps=4)
     assert np.allclose(arrays["accuracy"], 100 * standing.double().mean(1), atol=100 / 80 + 1e-9)  # folding may tip one sample
+
+
+def test_restarts_and_the_margin_find_no_less_and_the_usual_values_are_those_of_none(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    plain, strong = PGD(stage, on=data, steps=2), PGD(stage, on=data, steps=2, restarts=3)
+    assert (lab.run(strong)[1]["accuracy"] <= lab.run(plain)[1]["accuracy"]).all()
+    assert lab.run(PGD(stage, on=data, steps=2, loss="margin"))[0]["clean"] == lab.run(plain)[0]["clean"]
+    assert PGD(stage, on=data, steps=2, restarts=1, loss="cross_entropy") == plain
+
+
+class Ending(nn.Module):
+    """What a network's outputs go through."""
+
+    def __init__(self, top, end):
+        super().__init__()
+        self.top, self.end = top, end
+
+    def forward(self, h):
+        return self.end(self.top(h))
+
+
+@pytest.mark.parametrize("end", [lambda z: z.softmax(1), lambda z: z / (z[:, :1] - z[:, :1])])
+def test_probabilities_and_outputs_that_are_not_finite_are_refused(lab, blobs, tuned, conv_net, end):
+    data = blobs().held_out("confirm")
+    conv_net.top = Ending(conv_net.top, end)
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    for measure in (PGD(stage, on=data), FGSM(stage, on=data)):
+        with pytest.raises(UserError, match=r"\.of = .*(probabilities|not finite)"):
+            lab.run(measure)
 
 
 def test_subsets_of_the_measures_are_stratified(lab, blobs, tuned, conv_net):
@@ -113,6 +143,8 @@ def test_bad_fields_are_refused(blobs, tuned, spoiled):
         (lambda: PGD(stage, data, steps=0), "steps"),
         (lambda: PGD(stage, data, step_size=0.0), "step_size"),
         (lambda: PGD(stage, data, eps=(float("nan"),)), "eps"),
+        (lambda: PGD(stage, data, restarts=0), "restarts"),
+        (lambda: spoiled(PGD(stage, data), "loss", "dlr"), "loss"),
         (lambda: PGD((stage,), data), "of"),
     ):
         with pytest.raises(UserError, match=rf"\.{field} = "):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from contrast.attacks import fgsm, fgsm_curve, pgd, project, robust, start_noise
+from contrast.attacks import fgsm, fgsm_curve, fgsm_robust, pgd, project, robust, start_noise
+from contrast.component import UserError
 
 LEVEL = 1 / 255
 
@@ -172,12 +173,13 @@ def test_the_robust_curve_is_monotone_below_foolbox_and_free_of_the_batch(net, i
     x, y = images
     eps = torch.tensor([0.0, *(level * LEVEL for level in (1, 2, 4, 8, 16))], dtype=torch.float64)
     start = start_noise(np.arange(60), (3, 8, 8), "linf", 0)
-    standing = robust(net, x, y, eps, start, "linf", steps=5)
+    starts = lambda rows, restart: start[rows]  # noqa: E731
+    standing = robust(net, x, y, eps, starts, "linf", steps=5)
     assert torch.equal(standing[0], net(x).argmax(1) == y)
     assert not (standing[1:] & ~standing[:-1]).any()
-    assert torch.equal(robust(net, x, y, eps, start, "linf", steps=5, batch=7), standing)
+    assert torch.equal(robust(net, x, y, eps, starts, "linf", steps=5, batch=7), standing)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(robust(net, x[order], y[order], eps, start[order], "linf", steps=5), standing[:, order])
+    assert torch.equal(robust(net, x[order], y[order], eps, lambda rows, _: start[order][rows], "linf", steps=5), standing[:, order])
     peer = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(steps=5, rel_stepsize=0.5, random_start=False)
     _, _, broken = attack(peer, x, y, epsilons=eps[1:].tolist())
@@ -208,3 +210,46 @@ def test_l2_step_is_the_gradient_divided_by_its_length():
     assert not clean.any()
     expected = 0.1 * (1 - 2 * y).double()[:, None] * w / sqrt((w**2).sum())
     assert (moved.flatten(1) - expected).abs().max() < 1e-12
+
+
+def test_every_restart_counts_and_the_first_is_the_attack_without_restarts(net, images):
+    x, y = images
+    eps = torch.tensor([4 * LEVEL, 10 * LEVEL])
+    noise = torch.stack([start_noise(np.arange(60), (3, 8, 8), "linf", 0, restart) for restart in range(3)])
+    once = robust(net, x, y, eps, lambda rows, restart: noise[restart, rows], steps=1, step_size=0.1)
+    all_of = robust(net, x, y, eps, lambda rows, restart: noise[restart, rows], steps=1, step_size=0.1, restarts=3)
+    alone = [robust(net, x, y, eps, lambda rows, _, i=i: noise[i, rows], steps=1, step_size=0.1) for i in range(3)]
+    assert torch.equal(once, alone[0])
+    assert torch.equal(all_of, alone[0] & alone[1] & alone[2])
+    assert all_of.sum() < once.sum()
+
+
+def test_the_margin_has_a_gradient_where_cross_entropy_saturates():
+    net, w, x, y = binary()
+    sure = lambda x: 1e6 * net(x)  # noqa: E731
+    eps = 1.05 * net(x)[:, 1].abs() / w.abs().sum()
+    assert not pgd(sure, x, y, eps, steps=20).broken.any()
+    assert pgd(sure, x, y, eps, steps=20, loss="margin").broken.all()
+
+
+def test_fgsm_of_all_radii_on_those_who_stand_is_the_envelope_of_fgsm(net, images):
+    x, y = images
+    eps = torch.tensor([0.0, *(level * LEVEL for level in (1, 4, 15, 60))])
+    right = torch.stack([net(examples).argmax(1) == y for examples in fgsm(net, x, y, eps)])
+    assert torch.equal(fgsm_robust(net, x, y, eps, batch=7), right.cummin(0).values)
+    assert torch.equal(fgsm_robust(net, x, y, eps[1:]), right.cummin(0).values[1:])
+
+
+def test_outputs_that_are_not_finite_are_never_right(net, images):
+    x = images[0]
+    broken = lambda x: net(x).index_fill(1, torch.tensor([2]), float("nan"))  # noqa: E731
+    assert not robust(broken, x, torch.full((60,), 2), torch.tensor([0.0, 0.1])).any()
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_images_outside_the_unit_interval_are_refused(net, images, value):
+    x, y = images[0].clone(), images[1]
+    x[3, 1, 2, 2] = value
+    for attack in (robust, fgsm_robust, fgsm_curve):
+        with pytest.raises(UserError, match=r"must be pixels in \[0, 1\]"):
+            attack(net, x, y, torch.tensor([0.1]))
