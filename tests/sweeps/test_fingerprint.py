@@ -222,7 +222,7 @@ EXAMPLES: list[Component] = [
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
     *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
-    *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), PGD(TUNED, on=Digits(), restarts=5, loss="margin"), Landscape(TUNED, on=Digits())),
+    *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
