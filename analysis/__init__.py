@@ -14,7 +14,12 @@ from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import Progress as Progress
 from analysis.measure import Measure as Measure
+from analysis.representation import CKA as CKA
 from analysis.representation import Alignment as Alignment
+from analysis.representation import Entropies as Entropies
+from analysis.representation import IntrinsicDimension as IntrinsicDimension
+from analysis.representation import LiDAR as LiDAR
+from analysis.representation import NeuralCollapse as NeuralCollapse
 from analysis.representation import RankMe as RankMe
 from analysis.representation import Spectrum as Spectrum
 from analysis.representation import TransformProbe as TransformProbe

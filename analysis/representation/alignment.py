@@ -3,21 +3,18 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 
 from analysis.checks import require_above, require_one_stage
 from analysis.measure import Measure
-from analysis.representation.embedding import At, embed, require_at
+from analysis.representation.embedding import At, require_at
+from analysis.representation.shown import embedded_views
 from contrast.augmentations.views import Views
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.signals import alignment
 from contrast.stage import Metrics, Workspace
-
-_BATCH = 256
-_EPOCH = 0  # training counts from 1, so these views are not training's
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,6 @@ class Alignment(Measure):
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`alignment`."""
-        images = workspace.images(self.on)
-        net = model.net.to(workspace.device)
-        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        for start in range(0, len(images.ids), _BATCH):
-            pixels = torch.from_numpy(np.array(images.pixels[start : start + _BATCH])).to(workspace.device).float() / 255
-            ids = np.asarray(images.ids[start : start + _BATCH])
-            views = self.views(pixels, ids, self.seed, _EPOCH)
-            for view, side in enumerate(sides):
-                side.append(embed(net, views[:, view], self.at))
-        return {"alignment": alignment(torch.cat(sides[0]), torch.cat(sides[1]), self.alpha).item()}
+        shown = embedded_views(model.net, self.on, self.views, self.seed, self.at, workspace, most=2)
+        first, second = torch.cat(list(shown)).unbind(1)
+        return {"alignment": alignment(first, second, self.alpha).item()}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from contrast.data.dataset import RANKS_PER_CLASS, Dataset, Images
+from contrast.heads import Head, MLPHead
 from contrast.model import Artefact, Model, Net
 from contrast.saved import CURVE, STATE
 from contrast.stage import Metrics, Stage, Workspace
@@ -65,6 +66,13 @@ class Tuned(Stage):
         return Model(self, artefact, lambda: artefact.net)
 
 
+@dataclass(frozen=True)
+class Pretrained(Tuned):
+    """Stands for a pretraining with `head`."""
+
+    head: Head = MLPHead()
+
+
 class Lab:
     """Puts stages on the shelf and runs measures of them in a folder of its own."""
 
@@ -117,6 +125,11 @@ def blobs() -> type[Blobs]:
 @pytest.fixture
 def tuned() -> type[Tuned]:
     return Tuned
+
+
+@pytest.fixture
+def pretrained() -> Callable[[Dataset, Head], Pretrained]:
+    return lambda data, head: Pretrained(data, head=head)
 
 
 @pytest.fixture

@@ -9,15 +9,13 @@ import torch
 from scipy.spatial.distance import pdist
 from scipy.special import ive, loggamma
 
-from analysis import Alignment, RankMe, Spectrum, Uniformity
+from analysis import Alignment, LiDAR, RankMe, Spectrum, Uniformity
 from contrast.augmentations.views import Views
 from contrast.component import UserError
-from contrast.data.dataset import Dataset
-from contrast.heads import Classifier, Head, MLPHead, StageHeads
-from contrast.model import Model, Net
+from contrast.heads import Classifier, MLPHead, StageHeads
+from contrast.model import Net
 from contrast.random import uniform
-from contrast.signals import alignment, power_law, rankme, spectrum, uniformity
-from contrast.stage import Stage
+from contrast.signals import alignment, lidar, power_law, rankme, spectrum, uniformity
 
 
 @dataclass(frozen=True)
@@ -119,30 +117,14 @@ def test_the_measures_read_encoder_features(lab, blobs, tuned, conv_net):
     assert results["uniformity"] == pytest.approx(uniformity(features).item(), abs=0.2)
 
 
-@dataclass(frozen=True)
-class Headed(Stage):
-    """Stands for a pretraining with `head`; its network is on the shelf."""
-
-    data: Dataset
-    head: Head
-
-    def run(self, workspace):
-        return {}
-        yield {}
-
-    def model(self, workspace):
-        artefact = workspace.of(self)
-        return Model(self, artefact, lambda: artefact.net)
-
-
 @pytest.fixture
-def headed(lab, blobs, conv_net):
+def headed(lab, blobs, pretrained, conv_net):
     """A pretraining with a head, and its network: the head on the encoder of `conv_net`."""
 
     def make(head):
         top = head.build(32, 4, torch.Generator().manual_seed(0))
         net = Net(blobs.mean, blobs.std, conv_net.encoder, top).eval()
-        return lab.put(Headed(blobs(), head), net), net
+        return lab.put(pretrained(blobs(), head), net), net
 
     return make
 
@@ -164,13 +146,17 @@ def test_measures_read_what_stands_before_the_projection_head_or_behind_it(lab, 
         assert results["alpha_distance"] == abs(results["alpha"] - 1)
         assert arrays["fit"] == pytest.approx([2, x.shape[1] // 2, fit.offset, fit.alpha], rel=1e-3)
         assert results["participation_ratio"] == pytest.approx(arrays["eigenvalues"].sum() ** 2 / (arrays["eigenvalues"] ** 2).sum())
+        ten = Noisy(amount=0.3, views=10)(pixels, ids, 4, 0).flatten(0, 1)
+        with torch.no_grad():
+            shown = (net.features(ten) if at is None else net(ten)).view(len(pixels), 10, -1)
+        assert lab.run(LiDAR(stage, on=data, views=Noisy(0.3, 10), seed=4, at=at))[0] == {"lidar": pytest.approx(lidar(shown), rel=1e-3)}
     found = lab.run(Alignment(stage, on=data, views=Noisy(), at="projection"))[0]
     assert found == {"alignment": pytest.approx(alignment(*views).item(), abs=1e-6)}
 
 
-def test_a_projection_is_refused_of_what_was_not_trained_with_one(blobs, tuned):
+def test_a_projection_is_refused_of_what_was_not_trained_with_one(blobs, tuned, pretrained):
     data = blobs()
-    for stage in (tuned(data), Headed(data, Classifier()), Headed(data, StageHeads(stages=3))):
+    for stage in (tuned(data), pretrained(data, Classifier()), pretrained(data, StageHeads(stages=3))):
         for measure in (RankMe, Spectrum, Uniformity):
             measure(stage, on=data)
             with pytest.raises(UserError, match=rf"{measure.__name__}\.at = 'projection': asks for one projection head.*Use None"):
@@ -197,6 +183,9 @@ def test_bad_fields_are_refused(blobs, tuned):
         (lambda: Uniformity(stage, on=data, group=1), "group"),
         (lambda: RankMe((stage, stage), on=data), "of"),
         (lambda: RankMe(stage, on=data, at="head"), "at"),
+        (lambda: LiDAR(stage, on=data, views=Noisy(views=9)), "views"),
+        (lambda: LiDAR(stage, on=data, views=Noisy(views=10), delta=0.0), "delta"),
+        (lambda: LiDAR(stage, on=data, views=Noisy(views=10)).check(lambda dataset: 1), "on"),
         (lambda: Alignment((stage, stage), on=data, views=Noisy()), "of"),
     ):
         with pytest.raises(UserError, match=rf"\.{field} = "):

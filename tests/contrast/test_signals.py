@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrast.signals import feature_std, moments, participation_ratio, power_law, rankme, spectrum, stable_rank
+from contrast.signals import feature_std, lidar, moments, participation_ratio, power_law, rankme, spectrum, stable_rank, view_scatter
 
 
 def normal(*shape, seed=0):
@@ -118,3 +118,25 @@ def test_spectra_of_features_that_are_not_finite_are_no_numbers():
     values = spectrum(torch.tensor([[1.0, math.inf], [0.5, 1.0], [2.0, 3.0]]))
     assert values.isnan().all()
     assert all(math.isnan(of(values)) for of in (participation_ratio, stable_rank, lambda v: power_law(v, 1, 2).alpha))
+
+
+@pytest.mark.parametrize(("spread", "noise", "delta"), [(1.0, 0.5, 1e-4), (4.0, 2.0, 0.5)])
+def test_lidar_of_gaussian_clusters_is_that_of_their_variances(spread, noise, delta):
+    """Means of variance s_k and views of variance w around them: the k-th eigenvalue is (s_k + w / q) / (w (q - 1) / q + delta)."""
+    variances = spread * torch.linspace(0.2, 3, 12, dtype=torch.float64)
+    views = 10
+    x = normal(4000, 1, 12) * variances.sqrt() + noise**0.5 * normal(4000, views, 12, seed=1)
+    eigenvalues = (variances + noise / views) / (noise * (views - 1) / views + delta)
+    shares = eigenvalues / eigenvalues.sum()
+    turn = torch.linalg.qr(normal(12, 12, seed=2))[0]
+    assert lidar(x @ turn + 5, delta) == pytest.approx(float((-(shares * shares.log()).sum()).exp()), rel=1e-2)
+    assert sum(map(view_scatter, x.split((1500, 2400, 100))[1:]), view_scatter(x[:1500])).views == 40_000
+    added = sum(map(view_scatter, x[1500:].split(700)), view_scatter(x[:1500]))
+    assert lidar(added, delta) == pytest.approx(lidar(x, delta), rel=1e-10)
+
+
+def test_lidar_of_collapse_is_0_and_never_above_the_images_less_one():
+    assert lidar(normal(1, 1, 8).expand(30, 10, 8)) == 0
+    assert lidar(normal(1, 10, 8).expand(30, 10, 8)) == 0, "views differ, images do not"
+    assert 1 <= lidar(normal(4, 10, 16)) <= 3
+    assert math.isnan(lidar(torch.full((3, 10, 2), math.nan)))
