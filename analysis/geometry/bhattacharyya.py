@@ -6,21 +6,21 @@ every function says which share of the coefficients it clipped. Square roots of 
 arc between two of them is arccos BC_i, taken here from the chord, which stays exact for near points.
 """
 
-from math import floor as whole
-from math import log, log10
+from collections.abc import Iterator
+from math import log, prod
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 FLOOR = 1e-6
-_SMALLEST_EXPONENT = 300  # of a product of coefficients in float64, whose normal range ends at 1e-308
-_BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES, _TILE, _TOGETHER = 16 << 20, 120, 24  # the coefficients of so many samples stay in the cache
 
 
-def spheres(log_probs: Float[Tensor, "*m n c"]) -> Float[Tensor, "*m n c"]:
-    """Square roots of the probabilities in float64, renormalised: unit vectors even where the input was rounded."""
-    return (0.5 * log_probs.double().log_softmax(dim=-1)).exp()
+def spheres(log_probs: Float[Tensor, "*m n c"], precision: torch.dtype = torch.float64) -> Float[Tensor, "*m n c"]:
+    """Square roots of the probabilities, in float64 or another precision, renormalised: unit vectors even where the input was rounded."""
+    roots = (0.5 * log_probs.to(precision)).exp_()
+    return roots.div_(torch.linalg.vector_norm(roots, dim=-1, keepdim=True))
 
 
 def bhattacharyya(log_p: Float[Tensor, "*m n c"], log_q: Float[Tensor, "*m n c"]) -> tuple[Float[Tensor, "*m"], float]:
@@ -41,30 +41,65 @@ def arc(log_p: Float[Tensor, "*m n c"], log_q: Float[Tensor, "*m n c"]) -> Float
     return arcs.square().mean(dim=-1).sqrt()
 
 
-def pairwise(log_probs: Float[Tensor, "m n c"]) -> tuple[Float[Tensor, "m m"], float]:
+def pairwise(log_probs: Float[Tensor, "m n c"], precision: torch.dtype = torch.float64) -> tuple[Float[Tensor, "m m"], float]:
     """d_B of every pair of M models, float64, symmetric with zero diagonal, and the clipped share of pairs x samples.
 
-    Sample by sample the coefficients of all pairs are one product of the M x C square roots with themselves. As many
-    samples are multiplied together as the floor allows before one logarithm is taken. Memory is O(M^2), never N M^2.
+    Sample by sample the coefficients of all pairs are one product of the M x C square roots with themselves, of which a half is
+    taken, tile by tile, in `precision` (float32 is off by about 1e-8 and takes half the time). As many samples are multiplied
+    together as cannot underflow before one logarithm is taken. Memory is O(M^2), never N M^2.
     """
     models, samples, classes = log_probs.shape
-    together = whole(_SMALLEST_EXPONENT / -log10(FLOOR))
     block = max(1, _BLOCK_BYTES // (8 * models * classes))
-    total, product = torch.zeros(models, models, dtype=torch.float64), torch.ones(models, models, dtype=torch.float64)
-    clipped, pending = 0, 0
+    total, clipped = torch.zeros(models, models, dtype=torch.float64), 0
+    room = torch.empty(_TOGETHER * min(_TILE, models) ** 2, dtype=precision)
     for start in range(0, samples, block):
-        for roots in spheres(log_probs[:, start : start + block]).transpose(0, 1).contiguous():
-            coefficient = roots @ roots.T
-            clipped += int((coefficient < FLOOR).sum())
-            product *= coefficient.clamp_(FLOOR, 1)
-            pending += 1
-            if pending == together:
-                total -= product.log()
-                product.fill_(1)
-                pending = 0
-    total = (total - product.log()) / samples
-    total = ((total + total.T) / 2).fill_diagonal_(0)
-    return total, clipped / max(1, samples * models * (models - 1))
+        roots = spheres(log_probs[:, start : start + block], precision).transpose(0, 1).contiguous()
+        for rows, clips in _groups(_least(roots), precision):
+            clipped += _add_logarithms(total, roots[rows], clips, room)
+    total = -(total.triu(1) + total.triu(1).T) / samples
+    return total.clamp_(min=0), clipped / max(1, samples * models * (models - 1))
+
+
+def _least(roots: Float[Tensor, "n m c"]) -> Float[Tensor, " n"]:
+    """A lower bound of every sample's coefficients of two different models.
+
+    The square roots of a model add up to 1 or more, so a coefficient is at least the smallest root of either of the two; and of two
+    different models only one can have the smallest of all.
+    """
+    if roots.shape[1] < 2:
+        return roots.new_ones(len(roots))
+    return roots.amin(dim=2).kthvalue(2, dim=1).values
+
+
+def _groups(least: Float[Tensor, " n"], precision: torch.dtype) -> Iterator[tuple[slice, bool]]:
+    """Samples in a row whose coefficients may be multiplied, and whether some of these may be below the floor."""
+    allowed, costs = -log(torch.finfo(precision).tiny), (-least.double().clamp(FLOOR, 1).log()).tolist()
+    start, spent = 0, 0.0
+    for i, cost in enumerate(costs):
+        if i - start == _TOGETHER or spent + cost >= allowed:
+            yield slice(start, i), bool(least[start:i].min() < FLOOR)
+            start, spent = i, 0.0
+        spent += cost
+    yield slice(start, len(costs)), bool(least[start:].min() < FLOOR)
+
+
+def _add_logarithms(total: Float[Tensor, "m m"], roots: Float[Tensor, "n m c"], clips: bool, room: Float[Tensor, " k"]) -> int:
+    """Add the samples' logarithms of coefficients to the upper half of `total`; gives how many pairs were below the floor.
+
+    The coefficients of a tile are written to `room`, since memory that is asked for anew takes longer than the products.
+    """
+    models, clipped = len(total), 0
+    across = roots.transpose(1, 2)
+    for top in range(0, models, _TILE):
+        for left in range(top, models, _TILE):
+            one, other = roots[:, top : top + _TILE], across[:, :, left : left + _TILE]
+            shape = (len(roots), one.shape[1], other.shape[2])
+            coefficients = torch.bmm(one, other, out=room[: prod(shape)].view(shape))
+            if clips:
+                clipped += int((coefficients < FLOOR).sum()) * (1 if left == top else 2)
+                coefficients.clamp_(FLOOR, 1)
+            total[top : top + _TILE, left : left + _TILE] += coefficients.prod(dim=0).log_()
+    return clipped
 
 
 def _distance(coefficient: Float[Tensor, "*m n"]) -> tuple[Float[Tensor, "*m"], float]:

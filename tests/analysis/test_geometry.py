@@ -78,12 +78,15 @@ def test_all_pairs_equal_the_pairs_one_by_one_also_across_blocks(monkeypatch):
     p = torch.cat([p, uniform_model(137, 5)[None], true_model(labels, 5)[None]])
     expected = torch.stack([torch.stack([bhattacharyya(a, b)[0] for b in p]) for a in p])
     shares = [bhattacharyya(p[i], p[j])[1] for i in range(len(p)) for j in range(len(p)) if i != j]
-    for size in (64 << 20, 8 * 11 * 5 * 13):
-        monkeypatch.setattr(module, "_BLOCK_BYTES", size)
+    for block, tile, together in ((16 << 20, 120, 24), (8 * 11 * 5 * 13, 120, 24), (16 << 20, 4, 5)):
+        monkeypatch.setattr(module, "_BLOCK_BYTES", block)
+        monkeypatch.setattr(module, "_TILE", tile)
+        monkeypatch.setattr(module, "_TOGETHER", together)
         matrix, clipped = pairwise(p)
         assert (matrix - expected).abs().max() < 1e-10
         assert clipped == pytest.approx(np.mean(shares), abs=1e-12)
         assert clipped > 0
+        assert (pairwise(p, torch.float32)[0] - expected).abs().max() < 1e-6
     assert torch.equal(matrix, matrix.T)
     assert matrix.diagonal().abs().max() == 0
 
