@@ -10,6 +10,7 @@ from analysis.accuracy import MeanPerClass as MeanPerClass
 from analysis.accuracy import Segmentation as Segmentation
 from analysis.accuracy import TopK as TopK
 from analysis.accuracy import customary as customary
+from analysis.calibration import Calibration as Calibration
 from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import Progress as Progress

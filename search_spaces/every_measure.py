@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from optuna.trial import BaseTrial
 
-from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Landscape, LinearProbe, Progress, Uniformity
+from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Calibration, Landscape, LinearProbe, Progress, Uniformity
 from contrast import Finetune, SimCLRViews, Stage
 from contrast.data.dataset import Phase
 from search_spaces.contrast_or_not import ContrastOrNot
@@ -26,6 +26,7 @@ class EveryMeasure:
             fit, held_out = task.fit(phase), task.held_out(phase)
             out |= {
                 f"accuracy/{i}": Accuracy(tuned, on=held_out),
+                f"calibration/{i}": Calibration(tuned, on=held_out),
                 f"progress/{i}": Progress(tuned),
                 f"landscape/{i}": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
                 f"fgsm/{i}": FGSM(tuned, on=held_out, samples=self.samples),

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.text import Text
 
+from analysis.calibration.calibration import scores
 from analysis.figures.accuracy_curve import accuracy_curve
+from analysis.figures.calibration import calibration
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.figures.files import save
@@ -106,6 +109,15 @@ def accuracy_of(draws, m, p):
     return {"accuracy": float(70 + 3 * m + p + draws.normal()), "loss": 1.0}, {}
 
 
+def calibrated_of(draws, m, p):
+    """Labels of logits that each method stretches by its own factor, and scaling undoes."""
+    logits = torch.from_numpy(draws.normal(0, 2, (200, 4)))
+    shares = logits.softmax(dim=1).numpy().cumsum(axis=1)
+    labels = torch.from_numpy((draws.random((200, 1)) > shares).sum(axis=1).clip(max=3))
+    (before, arrays), (after, _) = (scores(stretch * logits, labels, np.arange(200), 15) for stretch in (0.5 + m, 1))
+    return {**before, **{f"scaled_{name}": value for name, value in after.items()}}, arrays
+
+
 def masks_of(draws, m, p):
     truth = np.random.default_rng(p).integers(0, 3, (4, 8, 8), dtype=np.uint8)
     truth[:, :2] = 255
@@ -180,6 +192,10 @@ PICTURES = {
     "accuracy by neighbours of one task": lambda: accuracy_curve(family(neighbours_of, panels=1, seeds=1), "k", "neighbours k"),
     "transform probe": lambda: transform_probe(family(known_of)),
     "transform probe of one change": lambda: transform_probe(family(known_of, methods=("a label that is too long",), panels=1, seeds=1)),
+    "calibration": lambda: calibration(family(calibrated_of)),
+    "calibration of one seed, five methods": lambda: calibration(
+        family(calibrated_of, methods=(*METHODS, "random", "a label too long to fit"), panels=1, seeds=1)
+    ),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)
@@ -296,6 +312,20 @@ def test_spectra_are_shares_of_the_variance_with_the_power_law_on_its_ranks():
     (law,) = [line for line in axes.lines if line.get_color() == "black"]
     assert law.get_xdata() == pytest.approx(np.log10([10, 32]))
     assert law.get_ydata() == pytest.approx(y[[9, 31]], abs=1e-9), "these eigenvalues are a power law"
+
+
+def test_reliability_diagrams_pool_the_samples_of_all_seeds_and_dumbbells_go_from_before_to_after():
+    drawn = family(calibrated_of, methods=("a", "b"), panels=1)
+    upper, lower, errors, _ = calibration(drawn).axes
+    group = [one for one in drawn if one.method == "b"]
+    count = sum(one.arrays["count"] for one in group)
+    right = sum(np.nan_to_num(one.arrays["accuracy"]) * one.arrays["count"] for one in group)
+    _, accuracy = means(upper, looks("ab")["b"].colour)
+    assert accuracy == pytest.approx((right / np.maximum(count, 1))[count > 0])
+    assert lower.patches[1].get_data().values == pytest.approx(count / count.sum())
+    markers = [line for line in errors.lines if line.get_linestyle() == "None" and line.get_marker() == "s"]
+    hollow, full = (line.get_xdata()[0] for line in markers)
+    assert (hollow, full) == pytest.approx([np.mean([one.results[name] for one in group]) for name in ("ece", "scaled_ece")])
 
 
 def test_a_band_needs_three_seeds_and_the_note_says_so():
