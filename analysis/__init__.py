@@ -26,4 +26,6 @@ from analysis.representation import Spectrum as Spectrum
 from analysis.representation import TransformProbe as TransformProbe
 from analysis.representation import Uniformity as Uniformity
 from analysis.robustness import FGSM as FGSM
+from analysis.robustness import MCE as MCE
 from analysis.robustness import PGD as PGD
+from analysis.robustness import Corruptions as Corruptions

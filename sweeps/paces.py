@@ -25,8 +25,10 @@ GUESSES = {
     THROUGH: 13.0,  # one view, and a look at all images after every epoch
     "Segment": 120.0,  # 1,464 images of 512 pixels a side through a ResNet-50
     "LinearProbe": 10.0,  # one fit for each strength of its grid
+    "FewLabels": 10.0,  # the same for each share and draw of the labels
     "LogisticRegression": 10.0,
     "Landscape": 4.0,  # a few rows of the grid
+    "Corruptions": 3.0,  # a corruption of 1,000 images at five severities
     "Segmentation": 60.0,
 }
 GUESS = 5.0

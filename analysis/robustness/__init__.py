@@ -1,4 +1,6 @@
-"""Accuracy under attack."""
+"""Accuracy under attack and under corruption."""
 
+from analysis.robustness.corruptions import Corruptions as Corruptions
 from analysis.robustness.fgsm import FGSM as FGSM
+from analysis.robustness.mce import MCE as MCE
 from analysis.robustness.pgd import PGD as PGD

@@ -18,8 +18,10 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.text import Text
 
 from analysis.calibration.calibration import scores
+from analysis.corruptions import PROCEDURAL, STANDARD
 from analysis.figures.accuracy_curve import accuracy_curve
 from analysis.figures.calibration import calibration
+from analysis.figures.corruptions import corruptions
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.figures.files import save
@@ -125,6 +127,18 @@ def masks_of(draws, m, p):
     return {"miou": 50.0 + m}, {"pixels": pixels, "truth": truth, "predicted": draws.integers(0, 3, (4, 8, 8), dtype=np.uint8)}
 
 
+def corrupted_of(draws, m, p):
+    error = np.clip(15 + 3 * m + 5 * draws.normal(size=(15, 1)) + np.arange(5) * 6, 0, 100)
+    return {"error": float(error.mean())}, {
+        "error": error,
+        "ece": error / 300,
+        "corruption": np.array(STANDARD),
+        "published": np.array([name not in PROCEDURAL for name in STANDARD]),
+        "severities": np.arange(1, 6),
+        "clean": np.array([12.0 + 3 * m, 0.03]),
+    }
+
+
 def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
     """One joint embedding: P_0 left, P* right, methods fanned out between them; the third axis is imaginary."""
     of = tuple((method, 10 * seed) for method in methods for seed in range(seeds))
@@ -208,6 +222,10 @@ PICTURES = {
     "spectra": lambda: spectra(family(spectrum_of)),
     "spectra of one task, thirteen methods": lambda: spectra(
         family(spectrum_of, methods=[f"method number {i}" for i in range(13)], panels=1, seeds=2)
+    ),
+    "corruptions": lambda: corruptions(family(corrupted_of, panels=2)),
+    "corruptions of thirteen methods": lambda: corruptions(
+        family(corrupted_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=1)
     ),
     "table1": lambda: table1(family(accuracy_of)),
     "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),

@@ -25,10 +25,12 @@ from analysis import (
     CKA,
     FGSM,
     KNN,
+    MCE,
     PGD,
     Accuracy,
     Alignment,
     Calibration,
+    Corruptions,
     Entropies,
     FewLabels,
     InPCA,
@@ -189,6 +191,7 @@ NET = Pretrain(
 )
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
 SEGMENT = Segment(NET, data=VOC2012Segmentation(), seed=10)
+CORRUPTED = Corruptions(TUNED, on=Digits())
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
     *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
@@ -231,6 +234,7 @@ EXAMPLES: list[Component] = [
     *(IntrinsicDimension(NET, on=Digits()), NeuralCollapse(TUNED, on=Digits()), Entropies(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
+    *(CORRUPTED, MCE((CORRUPTED, CORRUPTED))),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
