@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-_ROWS, _COLUMNS = 512, 2048  # a tile of 4 MB in float32, which a core's cache holds from the product to the sum
+_TILE = 1024  # squares of 4 MB in float32, which a core's cache holds from the product to the sum
 
 
 def uniformity(features: Float[Tensor, "n d"], t: float = 2.0, group: int | None = None) -> Float[Tensor, ""]:
@@ -32,12 +32,13 @@ def uniformity(features: Float[Tensor, "n d"], t: float = 2.0, group: int | None
 
 def _log_sums(unit: Float[Tensor, "n d"], scale: float) -> Iterator[Float[Tensor, ""]]:
     """The logarithms of sums of exp(scale x_i.x_j) over tiles that together hold every pair i < j once."""
-    for start in range(0, len(unit), _ROWS):
-        rows = scale * unit[start : start + _ROWS]
-        own = rows @ unit[start : start + _ROWS].T
-        yield _log_sum(own.masked_fill(torch.ones_like(own, dtype=torch.bool).tril(), -torch.inf))
-        for other in range(start + _ROWS, len(unit), _COLUMNS):
-            yield _log_sum(rows @ unit[other : other + _COLUMNS].T)
+    tiles = unit.split(_TILE)
+    for i, tile in enumerate(tiles):
+        rows = scale * tile
+        own = rows @ tile.T
+        yield _log_sum(own.masked_fill_(torch.ones_like(own, dtype=torch.bool).tril(), -torch.inf))
+        for other in tiles[i + 1 :]:
+            yield _log_sum(rows @ other.T)
 
 
 def _log_sum(exponents: Float[Tensor, "r c"]) -> Float[Tensor, ""]:
