@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from optuna.trial import BaseTrial
 
-from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Calibration, Landscape, LinearProbe, Progress, Uniformity
+from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Calibration, Corruptions, Landscape, LinearProbe, Progress, Uniformity
 from contrast import Finetune, SimCLRViews, Stage
 from contrast.data.dataset import Phase
 from search_spaces.contrast_or_not import ContrastOrNot
@@ -31,6 +31,7 @@ class EveryMeasure:
                 f"landscape/{i}": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
                 f"fgsm/{i}": FGSM(tuned, on=held_out, samples=self.samples),
                 f"pgd/{i}": PGD(tuned, on=held_out, samples=self.samples),
+                f"corruptions/{i}": Corruptions(tuned, on=held_out, samples=self.samples, severities=(1, 3, 5)),
             }
         return out
 

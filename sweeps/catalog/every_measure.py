@@ -8,7 +8,7 @@ CIFAR and, beside the pretraining, a quarter of an hour on two cores.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis import InPCA
+from analysis import MCE, InPCA
 from contrast import Stage
 from search_spaces.contrast_or_not import METHODS
 from search_spaces.every_measure import EveryMeasure
@@ -30,7 +30,13 @@ def every_measure(preset: str = "mini") -> Sweep:
     def across(done: Sequence[Run]) -> dict[str, Stage]:
         tasks = range(len(space.trained.tasks))
         tuned = [[run.stages[f"progress/{i}"].of for run in done if run.arm != "random"] for i in tasks]
-        return {f"inpca/{i}": InPCA(of=tuple(of)) for i, of in enumerate(tuned) if of}
+        out: dict[str, Stage] = {f"inpca/{i}": InPCA(of=tuple(of)) for i, of in enumerate(tuned) if of}
+        base = {run.seed: run.stages for run in done if run.arm == "random"}
+        shared = [run for run in done if run.seed in base]
+        for i in tasks:
+            key = f"corruptions/{i}"
+            out |= {f"mce/{i}/{run.arm}-{run.seed}": MCE((run.stages[key], base[run.seed][key])) for run in shared}
+        return out
 
     return Sweep(
         f"every_measure-{preset}",
