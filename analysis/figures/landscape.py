@@ -15,6 +15,7 @@ from matplotlib.ticker import NullLocator
 
 from analysis.figures.palette import COLUMN, MM, PAGE, style
 from analysis.figures.panels import caption, grouped, log_ticks, seeds_in_words, short, stacked, title_of
+from analysis.geometry.grid import refined
 from analysis.measure import Drawn
 from analysis.statistics import interval
 from analysis.table import cell
@@ -29,8 +30,8 @@ def landscape(drawn: Sequence[Drawn], loss: str = "cross-entropy (nats)") -> Fig
     """The mean surface over seeds: a panel per method, tasks in rows of their own.
 
     Arrays `surface` and `clipped` [P, P], entry [i, j] at alpha = alphas[i] and beta = alphas[j], and `alphas` [P], of one
-    grid for the seeds of a method. Up to three panels side by side fill a column of 84 mm; several tasks with more than three
-    methods make the figure 174 mm wide, with up to five.
+    grid for the seeds of a method; NaN is not measured yet, and what is has dots then. Up to three panels side by side fill a column
+    of 84 mm; several tasks with more than three methods make the figure 174 mm wide, with up to five.
     """
     groups = grouped(drawn)
     most = max(len(row) for row in groups.values())
@@ -79,11 +80,14 @@ def _colour_bar(figure: Figure, grid: np.ndarray, filled: QuadContourSet, levels
 
 def _surface(axes: Axes, group: Sequence[Drawn], levels: np.ndarray) -> QuadContourSet:
     alphas, surface = stacked(group, "alphas")[0], np.maximum(_mean(group), levels[0]).T
+    missing = np.isnan(stacked(group, "surface")).any(axis=0)
     clipped = stacked(group, "clipped").max(axis=0).T
     filled = axes.contourf(alphas, alphas, surface, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap="viridis")
     axes.contour(alphas, alphas, surface, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.8)
     if clipped.any():
         axes.contourf(alphas, alphas, clipped, levels=[0.5, 1.5], colors="none", hatches=["/////"])
+    if missing.any():
+        axes.plot(*alphas[np.argwhere(~missing).T], "o", color="white", ms=min(1.6, 30 / len(alphas)), mew=0)
     axes.plot(0, 0, "+", color="white", ms=5, mew=0.9)
     ticks = [float(alphas[0]), 0.0, float(alphas[-1])]
     names = [f"{tick:g}".replace("-", "−") for tick in ticks]
@@ -100,7 +104,7 @@ def _mean(group: Sequence[Drawn]) -> np.ndarray:
     if not (alphas == alphas[0]).all():
         raise UserError(f"alphas of {group[0].method!r} differ over seeds: must be one grid. Draw runs of one declaration together.")
     mean: np.ndarray = stacked(group, "surface").mean(axis=0)
-    return mean
+    return refined(mean)
 
 
 def _levels(surfaces: Sequence[np.ndarray]) -> np.ndarray:
@@ -122,4 +126,6 @@ def _words(drawn: Sequence[Drawn], counts: list[int]) -> str:
     interval_words = "mean ± 95 % t half-width" if max(counts) > 2 else "each seed" if max(counts) == 2 else "one seed"
     where = "above the range" if max(counts) == 1 else "a seed is above the range"
     hatch = f"; hatched: {where}" if any(np.any(one.arrays["clipped"]) for one in drawn) else ""
-    return f"{surface} of {seeds_in_words(counts)}; in titles: {next(iter(drawn[0].results))}, {interval_words}; +: the solution{hatch}"
+    dots = "; dots: measured so far, linear between" if any(np.isnan(one.arrays["surface"]).any() for one in drawn) else ""
+    titles = f"in titles: {next(iter(drawn[0].results))}, {interval_words}"
+    return f"{surface} of {seeds_in_words(counts)}; {titles}; +: the solution{hatch}{dots}"

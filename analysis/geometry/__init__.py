@@ -1,5 +1,8 @@
-"""Geometry of predictions (progress, InPCA) and of weights (loss landscape)."""
+"""Geometry of predictions (progress, InPCA) and of weights (loss landscapes, flatness, mode connectivity)."""
 
+from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape
 from analysis.geometry.inpca import InPCA as InPCA
 from analysis.geometry.landscape import Landscape as Landscape
+from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnectivity
 from analysis.geometry.progress import Progress as Progress
+from analysis.geometry.radius_flatness import RadiusFlatness as RadiusFlatness

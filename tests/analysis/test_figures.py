@@ -28,10 +28,12 @@ from analysis.figures.files import save
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
 from analysis.figures.masks import coloured, masks
+from analysis.figures.mode_connectivity import mode_connectivity
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
 from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.progress import progress
+from analysis.figures.radius_flatness import radius_flatness
 from analysis.figures.robustness import robustness
 from analysis.figures.slices import Judged, scale_of, slices
 from analysis.figures.spectra import spectra
@@ -98,6 +100,29 @@ def surface_of(draws, m, p):
         "clipped": surface > 4,
         "alphas": alphas,
     }
+
+
+def half_measured_of(draws, m, p):
+    results, arrays = surface_of(draws, m, p)
+    missing = np.add.outer(np.arange(9) % 2, np.arange(9) % 2) > 0
+    return results, {**arrays, "surface": np.where(missing, np.nan, arrays["surface"])}
+
+
+def profile_of(draws, m, p):
+    alphas = np.linspace(-1, 1, 21)
+    loss = 0.1 + (8 + 3 * m) * (1 + 0.2 * draws.normal(size=(8, 1)) ** 2) * alphas**2
+    results = {"radius_rise_1": (8 + 3 * m) ** -0.5}
+    return results, {"alphas": alphas, "loss": np.where(loss < 12, loss, np.inf), "error": 80 * (1 - np.exp(-loss / 3))}
+
+
+def connected(panel="", methods=METHODS, seeds=2):
+    """Every two of the networks, with a barrier that statistics that are interpolated make higher."""
+    of = tuple((method, 10 * seed) for method in methods for seed in range(seeds))
+    first, second = np.array(list(itertools.combinations(range(len(of)), 2))).T
+    alphas, draws = np.linspace(0, 1, 11), np.random.default_rng(len(panel))
+    loss = 0.2 + 0.02 * draws.random((len(first), 11)) + (1 + draws.random((len(first), 1))) * alphas * (1 - alphas)
+    arrays = {"alphas": alphas, "loss": loss, "loss_raw": loss * (1 + 8 * alphas * (1 - alphas)), "first": first, "second": second}
+    return Drawn("", panel, 0, {"barrier": 0.5}, arrays, ANY, of)
 
 
 def spectrum_of(draws, m, p):
@@ -215,6 +240,13 @@ PICTURES = {
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)
     ),
     "landscape of one task, five methods": lambda: landscape(family(surface_of, methods=(*METHODS, "random", "e"), panels=1, seeds=1)),
+    "landscape, half measured": lambda: landscape(family(half_measured_of, panels=1, seeds=1)),
+    "radius flatness": lambda: radius_flatness(family(profile_of, panels=1)),
+    "radius flatness of four tasks, eight methods": lambda: radius_flatness(
+        family(profile_of, methods=[f"method number {i}" for i in range(8)], seeds=2)
+    ),
+    "mode connectivity": lambda: mode_connectivity([connected()]),
+    "mode connectivity of four tasks": lambda: mode_connectivity([connected(str(p), methods=METHODS[:1], seeds=3) for p in range(4)]),
     "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
     "inpca of one task": lambda: inpca([embedded(seeds=1)]),
     "masks": lambda: masks(family(masks_of, methods=("",), panels=1)),

@@ -33,6 +33,7 @@ from analysis import (
     Corruptions,
     Entropies,
     FewLabels,
+    HeadLandscape,
     InPCA,
     IntrinsicDimension,
     KNNCurve,
@@ -42,7 +43,9 @@ from analysis import (
     MeanAveragePrecision,
     MeanPerClass,
     NeuralCollapse,
+    ModeConnectivity,
     Progress,
+    RadiusFlatness,
     RankMe,
     Segmentation,
     Spectrum,
@@ -235,6 +238,7 @@ EXAMPLES: list[Component] = [
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(CORRUPTED, MCE((CORRUPTED, CORRUPTED))),
+    *(HeadLandscape(TUNED, on=Digits()), RadiusFlatness(TUNED, on=Digits()), ModeConnectivity((TUNED, NET), on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 

@@ -1,0 +1,55 @@
+"""Loss on the straight lines between networks: one basin, or a barrier between two (METRICS 1)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.palette import Look, looks, style
+from analysis.figures.panels import bottom_label, key, plain_log, sheet, title_of
+from analysis.measure import Drawn
+from contrast.component import UserError
+
+
+@style()
+def mode_connectivity(drawn: Sequence[Drawn]) -> Figure:
+    """Loss (log) against the interpolation coefficient, a panel per measure, a line per pair of networks, a thick one for their mean.
+
+    Arrays `alphas` [A], `loss` and `loss_raw` [pairs, A], `first` and `second` [pairs], indices into `of`. Pairs of one method are
+    drawn in its colour, pairs of two methods in the colour of a name of their own. Crosses: the mean without new statistics of
+    normalisations.
+    """
+    if not drawn:
+        raise UserError("drawn = []: must hold a finished measure. Draw after one is done.")
+    look = looks(name for one in drawn for name in _names(one))
+    figure, panels = sheet(len(drawn), 32 if len(drawn) > 1 else 48)
+    for axes, one in zip(panels, drawn, strict=True):
+        axes.set_title(title_of(one.panel))
+        names = np.array(_names(one))
+        for name in dict.fromkeys(names.tolist()):
+            _pairs(axes, one, names == name, look[name])
+    plain_log(panels[0], "y")
+    bottom_label(panels, "interpolation coefficient α" if len(drawn) == 1 else "coefficient α")
+    figure.supylabel("cross-entropy (nats)")
+    counts = sorted({len(one.arrays["loss"]) for one in drawn})
+    pairs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+    thin = f"thin: a pair of networks, {pairs} in a panel; thick: their mean" if counts[-1] > 1 else "one pair of networks"
+    key(figure, look, f"{thin}; normalisation statistics taken anew; ×: interpolated", "line")
+    return figure
+
+
+def _names(one: Drawn) -> list[str]:
+    """Of each pair: its method, or both where they are two."""
+    methods = [[one.of[int(index)][0] if one.of else one.method for index in one.arrays[end]] for end in ("first", "second")]
+    return [a if a == b else f"{a} – {b}" for a, b in zip(*methods, strict=True)]
+
+
+def _pairs(axes: Axes, one: Drawn, chosen: np.ndarray, look: Look) -> None:
+    alphas = one.arrays["alphas"]
+    loss, raw = (np.where(np.isfinite(values := one.arrays[name][chosen]), values, np.nan) for name in ("loss", "loss_raw"))
+    axes.plot(alphas, raw.mean(axis=0), color=look.colour, lw=0.8, marker="x", ms=3, zorder=2)
+    if len(loss) > 1:
+        axes.plot(alphas, loss.T, color=look.colour, lw=0.5, alpha=0.7, zorder=2)
+    axes.plot(alphas, loss.mean(axis=0), color=look.colour, ls=look.line, lw=1.8, zorder=3)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
