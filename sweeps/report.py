@@ -8,8 +8,6 @@ import numpy as np
 
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
-from analysis.figures.pareto import Axis, Placed, pareto
-from analysis.figures.slices import Judged, slices
 from analysis.measure import Drawn, Measure
 from analysis.report import Page, Picture, Section, render
 from analysis.table import Table
@@ -19,7 +17,8 @@ from sweeps import candidate as state
 from sweeps.candidate import Candidate, Replicate
 from sweeps.graph import HELD, Job
 from sweeps.population import Population
-from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, over_search, results_table, valued
+from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, results_table, valued
+from sweeps.search_pictures import search_pictures
 
 SHOWN = 4
 Family = tuple[str, type[Measure]]
@@ -60,9 +59,8 @@ def _finding(population: Population) -> str:
 def _search(population: Population) -> list[Section]:
     """Candidates, the objective against the knobs, and the pretraining curves."""
     pictures = []
-    ordered = list(population.candidates.values())
-    if population.phase == "search" and ordered:
-        pictures += [*_front(population), *_slices(population, ordered)]
+    if population.phase == "search" and population.candidates:
+        pictures += search_pictures(population)
     runs = _curves(population)
     if any(len(run.epochs) > 1 for run in runs):
         pictures.append(
@@ -70,32 +68,6 @@ def _search(population: Population) -> list[Section]:
         )
     tables = (candidates_table(population),) if population.phase == "search" else ()
     return [Section("Search" if population.phase == "search" else "Training", "", tables, tuple(pictures))] if tables or pictures else []
-
-
-def _front(population: Population) -> list[Picture]:
-    """Several objectives against each other."""
-    shown = [c for c in population.candidates.values() if c.values is not None]
-    if not population.sweep.several or not shown:
-        return []
-    leading = {c.number for c in population.leading()}
-    placed = [Placed(c.label, c.values or (), c.number in leading, c.feasible) for c in shown]
-    figure = pareto(placed, [Axis(objective.name, objective.sign > 0) for objective in population.sweep.objectives])
-    caption = "What one objective costs in another; means over the seeds of the search, held-out part of train."
-    return [Picture("front", figure, caption)]
-
-
-def _slices(population: Population, ordered: list[Candidate]) -> list[Picture]:
-    """Each objective against the knobs."""
-    best = [] if population.sweep.several else population.best(1)
-    ring = ordered.index(best[0]) if len(best) == 1 else None
-    pictures = []
-    for i, objective in enumerate(population.sweep.objectives):
-        judged = [Judged(c.label, c.knobs, over_search(population, c)[i]) for c in ordered]
-        if any(one.objective is not None for one in judged):
-            name = "knobs" if i == 0 else f"knobs-{i + 1}"
-            caption = f"{objective.pattern} against each knob; seeds of the search, held-out part of train."
-            pictures.append(Picture(name, slices(judged, objective.pattern, ring), caption))
-    return pictures
 
 
 def _curves(population: Population) -> list[Curve]:

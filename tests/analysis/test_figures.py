@@ -24,7 +24,9 @@ from analysis.figures.calibration import calibration
 from analysis.figures.corruptions import corruptions
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
+from analysis.figures.expected_maximum import best_by_budget
 from analysis.figures.files import save
+from analysis.figures.importance import Importance, importance
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
 from analysis.figures.masks import coloured, masks
@@ -145,6 +147,20 @@ def calibrated_of(draws, m, p):
     return {**before, **{f"scaled_{name}": value for name, value in after.items()}}, arrays
 
 
+def important(arms=("",), knobs=("temperature", "batch_size", "distribution_weight", "a knob with a very long name")):
+    draws = np.random.default_rng(0)
+    shares = {arm: np.sort(draws.dirichlet(np.ones(len(knobs))))[::-1] for arm in arms}
+    return [
+        Importance(arm, knob, share, 0.6 * share, min(1.0, 1.5 * share), share, None if i == 1 else 0.9 * share)
+        for arm in arms
+        for i, (knob, share) in enumerate(zip(knobs, shares[arm].tolist(), strict=True))
+    ]
+
+
+def tried(arms, n=30):
+    return {arm: (70 + 5 * np.random.default_rng(i).random(n + 4 * i)).tolist() for i, arm in enumerate(arms)}
+
+
 def masks_of(draws, m, p):
     truth = np.random.default_rng(p).integers(0, 3, (4, 8, 8), dtype=np.uint8)
     truth[:, :2] = 255
@@ -235,6 +251,10 @@ PICTURES = {
     "calibration of one seed, five methods": lambda: calibration(
         family(calibrated_of, methods=(*METHODS, "random", "a label too long to fit"), panels=1, seeds=1)
     ),
+    "importance": lambda: importance(important(), 64),
+    "importance of eight arms": lambda: importance(important([f"method number {i}" for i in range(8)]), 512),
+    "best by budget": lambda: best_by_budget(tried([""]), "kNN accuracy (%)"),
+    "best by budget of three arms": lambda: best_by_budget(tried(METHODS), "loss (nats)", maximize=False),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)

@@ -17,6 +17,7 @@ from analysis.statistics import (
     band,
     cannot_reject,
     detectable,
+    expected_maximum,
     fraction_bounds,
     holm,
     interval,
@@ -200,3 +201,45 @@ def test_seeds_needed_says_none_beyond_its_limit_and_refuses_an_effect_of_zero()
     assert seeds_needed(0.01, 1.0) is None
     with pytest.raises(UserError, match="effect must not be 0"):
         seeds_needed(0.0, 1.0)
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_expected_best_of_k_trials_is_the_mean_over_all_choices_of_k(maximize):
+    values = np.random.default_rng(0).normal(size=7).round(1)  # with ties
+    found = expected_maximum(values.tolist(), maximize=maximize)
+    best = max if maximize else min
+    every = [np.mean([best(chosen) for chosen in itertools.combinations(values, k)]) for k in range(1, 8)]
+    assert found.budgets.tolist() == list(range(1, 8))
+    assert found.mean == pytest.approx(every, abs=1e-12)
+    mirrored = expected_maximum((-values).tolist(), maximize=not maximize)
+    assert (mirrored.mean, mirrored.low) == (pytest.approx(-found.mean), pytest.approx(-found.high))
+
+
+def test_the_expected_maximum_of_uniform_trials_is_k_of_k_plus_1_and_its_band_covers_it():
+    draws = np.random.default_rng(1)
+    inside, means = [], []
+    for _ in range(300):
+        found = expected_maximum(draws.random(40).tolist(), resamples=200)
+        truth = found.budgets / (found.budgets + 1)
+        inside.append((found.low <= truth) & (truth <= found.high))
+        means.append(found.mean)
+    assert np.mean(means, axis=0) == pytest.approx(truth, abs=0.02)
+    assert np.mean(inside, axis=0)[found.budgets <= 10].min() > 0.88
+
+
+def test_a_trial_without_a_value_counts_as_the_worst_and_some_trial_must_have_one():
+    for maximize, worst in ((True, 1.0), (False, 4.0)):
+        found, same = (expected_maximum([1.0, other, 4.0, 3.0], maximize=maximize) for other in (math.nan, worst))
+        assert found.mean == pytest.approx(same.mean)
+        assert found.mean[-1] == (4.0 if maximize else 1.0)
+    assert expected_maximum([2.0]).mean.tolist() == [2.0]
+    with pytest.raises(UserError, match=r"values = .*must hold a finite one"):
+        expected_maximum([math.nan, math.inf])
+
+
+def test_many_trials_are_read_at_64_budgets():
+    found = expected_maximum(np.random.default_rng(2).random(1000).tolist(), resamples=10)
+    assert len(found.budgets) <= 64
+    assert (found.budgets[0], found.budgets[-1]) == (1, 1000)
+    assert found.mean[0] == pytest.approx(0.5, abs=0.05)
+    assert (np.diff(found.mean) > 0).all()
