@@ -29,7 +29,7 @@ def corruptions(drawn: Sequence[Drawn]) -> Figure:
     over all measures. Curves are means over the published corruptions; the others are marked by a star.
     """
     groups = grouped(drawn)
-    names, published = _one_set(drawn)
+    names, published = one_set(drawn)
     look = looks(one.method for one in drawn)
     methods = list(look)
     heights = [len(groups) * _CURVES, len(names) * _ROW + _below(methods)]
@@ -37,8 +37,7 @@ def corruptions(drawn: Sequence[Drawn]) -> Figure:
     # Two figures in one, so that the names of the corruptions take no width from the curves.
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
     _curves(above, groups, look, published)
-    marked = [name if known else f"{name} *" for name, known in zip(names, published, strict=True)]
-    _map(below.subplots(), _mean_over_tasks(groups, methods), methods, marked)
+    _map(below.subplots(), _mean_over_tasks(groups, methods), methods, names)
     words = lines_in_words(len(group) for found in groups.values() for group in found.values())
     map_words = "colours: error in %, mean over seeds" + (" and tasks" if len(groups) > 1 else "")
     stars = "" if published.all() else "; *: not as published, in no curve"
@@ -46,13 +45,14 @@ def corruptions(drawn: Sequence[Drawn]) -> Figure:
     return figure
 
 
-def _one_set(drawn: Sequence[Drawn]) -> tuple[list[str], np.ndarray]:
-    """The corruptions that all measures have, and which of them are those of the published sets."""
+def one_set(drawn: Sequence[Drawn]) -> tuple[list[str], np.ndarray]:
+    """The corruptions that all measures have, with a star those that are not as published, and whether each is."""
     sets = {tuple(str(name) for name in one.arrays["corruption"]) for one in drawn}
     if len(sets) > 1:
         raise UserError(f"corruptions = {sorted(sets)}: must be one set. Draw measures of one declaration together.")
-    names = [name.replace("_transform", "").replace("_", " ") for name in sets.pop()]
-    return names, np.asarray(drawn[0].arrays["published"], dtype=bool)
+    published = np.asarray(drawn[0].arrays["published"], dtype=bool)
+    words = [name.replace("_transform", "").replace("_", " ") for name in sets.pop()]
+    return [word if known else f"{word} *" for word, known in zip(words, published, strict=True)], published
 
 
 def _curves(figure: SubFigure, groups: Groups, look: dict[str, Look], published: np.ndarray) -> None:

@@ -39,7 +39,8 @@ class MCE(Measure):
     arm that is the baseline. `of` one `Corruptions` with the table "imagenet" the baseline is AlexNet, whose errors were published.
     Results: `mce`, over the corruptions that are those of the published sets; `relative`, the same of what each corruption adds to
     the error without it; `all`, as `mce` with snow, frost and spatter; `mce_<corruption>`. NaN where the baseline's error, or what
-    is added to it, is not above 0. Arrays: `ratio` and `corruption` [corruptions].
+    is added to it, is not above 0. Arrays: `ratio`, `corruption` and
+    `published` [corruptions].
     """
 
     def __post_init__(self) -> None:
@@ -72,16 +73,18 @@ class MCE(Measure):
             error, clean = np.array([ALEXNET[name] for name in measured["corruption"].tolist()]), ALEXNET_CLEAN
         own, own_clean, published = measured["error"].mean(axis=1), float(measured["clean"][0]), measured["published"]
         ratio, added = percent_of(own, error), percent_of(own - own_clean, error - clean)
-        workspace.keep_arrays(ratio=ratio, corruption=measured["corruption"])
+        workspace.keep_arrays(ratio=ratio, corruption=measured["corruption"], published=published)
         means = {"mce": float(ratio[published].mean()), "relative": float(added[published].mean()), "all": float(ratio.mean())}
         return means | {f"mce_{name}": value for name, value in zip(names, ratio.tolist(), strict=True)}
 
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
-        """mCE of each method, with intervals."""
-        from analysis.figures.table1 import table1
+        """The error of each method under every corruption in terms of the baseline's, with intervals."""
+        from analysis.figures.mce import mce
 
-        return table1([_owned(one, drawn) for one in drawn], "mean corruption error (% of the baseline's)")
+        others = [_owned(one, drawn) for one in drawn if not one.of or one.of[0] != one.of[-1]]
+        baselines = dict.fromkeys(one.of[-1][0] if len(one.of) > 1 else "AlexNet" for one in drawn)
+        return mce(others or [_owned(one, drawn) for one in drawn], " or ".join(baselines))
 
 
 def percent_of(errors: Float[np.ndarray, " c"], baseline: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:

@@ -180,16 +180,23 @@ def test_what_does_not_compare_is_refused(blobs, tuned):
             MCE(of)
 
 
-def test_the_picture_of_mce_has_a_row_a_method_over_seeds(blobs, tuned):
-    def drawn(method, seed, task):
-        stage = Corruptions(tuned(task, seed, method), on=task)
-        return Drawn("", f"{method}/{seed}", 0, {"mce": 80.0 + seed}, {}, MCE((stage, stage)), ((method, seed), ("supce", seed)))
+def test_the_picture_of_mce_has_ratios_within_seeds_and_tasks_and_leaves_the_baseline_out(blobs, tuned):
+    """Of seeds that have all tasks; the mean is over what is as published."""
 
-    one = MCE.figure([drawn(method, seed, blobs()) for method in ("simclr", "supcon") for seed in range(3)])
-    assert len(one.axes) == 1
-    tasks = (blobs(classes=(0, 1)), blobs(classes=(2, 3)))
-    two = MCE.figure([drawn(method, seed, task) for task in tasks for method in ("simclr", "supcon") for seed in range(3)])
-    assert [axes.get_title(loc="left") for axes in two.axes] == ["task 0", "task 1", "mean over tasks"]
+    def drawn(method, seed, task, ratios):
+        stage = Corruptions(tuned(task, seed, method), on=task)
+        arrays = {"ratio": np.array(ratios), "corruption": np.array(["fog", "snow", "jpeg"]), "published": np.array([True, False, True])}
+        return Drawn("", f"{method}/{seed}", 0, {"mce": 1.0}, arrays, MCE((stage, stage)), ((method, seed), ("supce", seed)))
+
+    first, second = blobs(classes=(0, 1)), blobs(classes=(2, 3))
+    shown = [drawn("simclr", 0, first, (80.0, 10, 60)), drawn("simclr", 0, second, (40.0, 30, 20))]
+    figure = MCE.figure([*shown, drawn("simclr", 1, first, (0.0, 0, 0)), drawn("supce", 0, first, (100.0, 100, 100))])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mean", "fog", "snow *", "jpeg"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["simclr"]
+    marks = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_xdata().tolist() for line in marks] == [[50, 60, 20, 40]]
+    assert axes.get_xlabel() == "error (% of that of supce)"
 
 
 def test_an_artefact_says_by_name_what_its_rows_are(lab, put):

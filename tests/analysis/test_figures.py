@@ -30,6 +30,7 @@ from analysis.figures.importance import Importance, importance
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
 from analysis.figures.masks import coloured, masks
+from analysis.figures.mce import mce
 from analysis.figures.mode_connectivity import mode_connectivity
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
@@ -180,6 +181,11 @@ def corrupted_of(draws, m, p):
     }
 
 
+def ratio_of(draws, m, p):
+    ratio, arrays = 70 + 5 * m + 10 * draws.normal(size=15), corrupted_of(draws, m, p)[1]
+    return {"mce": float(ratio.mean())}, {"ratio": ratio, "corruption": arrays["corruption"], "published": arrays["published"]}
+
+
 def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
     """One joint embedding: P_0 left, P* right, methods fanned out between them; the third axis is imaginary."""
     of = tuple((method, 10 * seed) for method in methods for seed in range(seeds))
@@ -279,6 +285,8 @@ PICTURES = {
     "corruptions of thirteen methods": lambda: corruptions(
         family(corrupted_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=1)
     ),
+    "mce": lambda: mce(family(ratio_of, methods=METHODS[:2], panels=1), "supce"),
+    "mce of thirteen methods": lambda: mce(family(ratio_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=2), "e"),
     "table1": lambda: table1(family(accuracy_of)),
     "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),
     "parallel coordinates": lambda: parallel_coordinates(candidates(), "kNN accuracy (%)"),
