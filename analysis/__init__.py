@@ -7,6 +7,7 @@ from analysis.accuracy import KNNCurve as KNNCurve
 from analysis.accuracy import LinearProbe as LinearProbe
 from analysis.accuracy import MeanAveragePrecision as MeanAveragePrecision
 from analysis.accuracy import MeanPerClass as MeanPerClass
+from analysis.accuracy import SameImages as SameImages
 from analysis.accuracy import Segmentation as Segmentation
 from analysis.accuracy import TopK as TopK
 from analysis.accuracy import customary as customary

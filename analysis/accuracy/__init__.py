@@ -8,5 +8,6 @@ from analysis.accuracy.knn_curve import KNNCurve as KNNCurve
 from analysis.accuracy.linear_probe import LinearProbe as LinearProbe
 from analysis.accuracy.mean_average_precision import MeanAveragePrecision as MeanAveragePrecision
 from analysis.accuracy.mean_per_class import MeanPerClass as MeanPerClass
+from analysis.accuracy.same_images import SameImages as SameImages
 from analysis.accuracy.segmentation import Segmentation as Segmentation
 from analysis.accuracy.top_k import TopK as TopK

@@ -2,6 +2,12 @@
 
 from analysis.statistics.expected_maximum import ExpectedMaximum as ExpectedMaximum
 from analysis.statistics.expected_maximum import expected_maximum as expected_maximum
+from analysis.statistics.images import OnImages as OnImages
+from analysis.statistics.images import mcnemar as mcnemar
+from analysis.statistics.images import on_images as on_images
+from analysis.statistics.runs import Between as Between
+from analysis.statistics.runs import interquartile_mean as interquartile_mean
+from analysis.statistics.runs import performance_profile as performance_profile
 from analysis.statistics.seeds import ALPHA as ALPHA
 from analysis.statistics.seeds import Interval as Interval
 from analysis.statistics.seeds import Paired as Paired

@@ -157,6 +157,7 @@ def power(n: int, effect: float) -> float:
     return float(weights @ (scipy.special.ndtr(shift - critical) + scipy.special.ndtr(-critical - shift)) / 2)
 
 
+@cache
 def detectable(n: int) -> float:
     """The difference, in standard deviations of the differences, that `n` >= 2 seeds find with 80 % power."""
     return float(scipy.optimize.brentq(lambda effect: power(n, effect) - POWER, 0.0, 100.0))

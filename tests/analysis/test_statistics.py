@@ -9,10 +9,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis import SameImages
 from analysis.statistics import (
     band,
     cannot_reject,
@@ -20,9 +22,13 @@ from analysis.statistics import (
     expected_maximum,
     fraction_bounds,
     holm,
+    interquartile_mean,
     interval,
+    mcnemar,
+    on_images,
     over_tasks,
     paired,
+    performance_profile,
     power,
     seeds_needed,
 )
@@ -40,6 +46,27 @@ def test_the_interval_covers_the_mean_in_95_of_100_repetitions(n):
     sample = np.random.default_rng(n).normal(70, 2, (n, REPLICATIONS))
     mean, half = band(sample)
     assert np.mean(np.abs(mean - 70) <= half) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("n", [3, 4, 10])
+def test_the_paired_interval_covers_the_difference_and_its_test_rejects_5_of_100_true_ones(n):
+    draws = np.random.default_rng(n)
+    shared = draws.normal(0, 3, (n, REPLICATIONS))
+    a, b = (70 + shared + draws.normal(0, 1, (n, REPLICATIONS)) for _ in range(2))
+    found = [paired(by_seed(a[:, r]), by_seed(b[:, r])) for r in range(REPLICATIONS)]
+    assert np.mean([abs(one.mean) <= one.half for one in found]) == pytest.approx(0.95, abs=0.015)
+    assert np.mean([one.p < 0.05 for one in found]) == pytest.approx(0.05, abs=0.015)
+
+
+def test_on_skewed_data_the_interval_covers_92_of_100_and_a_percentile_bootstrap_76():
+    sample = np.random.default_rng(4).lognormal(0, 0.5, (4, 20 * REPLICATIONS))
+    mean, half = band(sample)
+    truth = math.exp(0.125)
+    assert np.mean(np.abs(mean - truth) <= half) == pytest.approx(0.92, abs=0.015)
+    few = sample[:, :REPLICATIONS]
+    again = few[np.random.default_rng(5).integers(0, 4, (400, 4))].mean(axis=1)
+    low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.76, abs=0.03)
 
 
 def test_tasks_are_averaged_within_a_seed_before_seeds_speak():
@@ -243,3 +270,73 @@ def test_many_trials_are_read_at_64_budgets():
     assert (found.budgets[0], found.budgets[-1]) == (1, 1000)
     assert found.mean[0] == pytest.approx(0.5, abs=0.05)
     assert (np.diff(found.mean) > 0).all()
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (1, 0), (7, 2), (10, 10), (121, 59), (3, 30)])
+def test_mcnemars_p_is_scipys_binomial_test(only_first, only_second):
+    peer = stats.binomtest(only_first, only_first + only_second).pvalue if only_first + only_second else 1.0
+    assert mcnemar(only_first, only_second) == mcnemar(only_second, only_first) == pytest.approx(peer, rel=1e-12)
+
+
+def test_on_the_same_images_the_interval_is_that_of_pairs_drawn_again_and_covers_the_difference():
+    draws = np.random.default_rng(0)
+    hard = draws.random((400, 500))
+    first, second = hard + 0.05 * draws.normal(size=hard.shape) < 0.8, hard + 0.05 * draws.normal(size=hard.shape) < 0.78
+    one = on_images(first[0], second[0], resamples=4000)
+    again = draws.integers(0, 500, (4000, 500))
+    apart = (first[0][again].mean(axis=1) - second[0][again].mean(axis=1)).std()
+    assert one.difference == pytest.approx(first[0].mean() - second[0].mean())
+    assert (one.high - one.low) / (2 * 1.96) == pytest.approx(apart, rel=0.06)
+    found = [on_images(a, b, resamples=500) for a, b in zip(first, second, strict=True)]
+    truth = (first.mean() - second.mean()).item()
+    assert np.mean([one.low <= truth <= one.high for one in found]) == pytest.approx(0.95, abs=0.03)
+    with pytest.raises(UserError, match=r"first = \[\]"):
+        on_images(first[0, :0], second[0, :0])
+
+
+def test_two_networks_are_compared_on_the_images_that_each_alone_has_right(lab, blobs, tuned, conv_net, linear_net):
+    data = blobs().held_out("confirm")
+    stages = lab.put(tuned(data), conv_net), lab.put(tuned(data, seed=1), linear_net)
+    pixels, labels = lab.workspace.pixels(data)
+    with torch.no_grad():
+        first, second = ((net(pixels).argmax(dim=1) == labels).numpy() for net in (conv_net, linear_net))
+    results, _ = lab.run(SameImages(stages, on=data))
+    assert next(iter(results)) == "difference"
+    assert results["difference"] == pytest.approx(100 * (first.mean() - second.mean()))
+    assert (results["only_first"], results["only_second"]) == ((first & ~second).sum(), (second & ~first).sum())
+    assert results["p"] == mcnemar(int(results["only_first"]), int(results["only_second"]))
+    assert lab.run(SameImages(stages[:1] * 2, on=data))[0] == {name: float(name == "p") for name in results}
+    for of in (stages[0], stages[:1], stages + stages):
+        with pytest.raises(UserError, match=r"SameImages\.of = .*must be two stages"):
+            SameImages(of, on=data)
+
+
+def test_the_interquartile_mean_is_scipys_trimmed_mean_and_covers_by_seeds():
+    draws = np.random.default_rng(0)
+    seeds, tasks, repetitions = 5, 4, 250
+    scores = draws.normal(size=(repetitions, seeds, 1)) + draws.normal(size=(repetitions, seeds, tasks))
+    found = [interquartile_mean(one, resamples=300) for one in scores]
+    assert found[0].value == pytest.approx(stats.trim_mean(scores[0].ravel(), 0.25))
+    assert np.mean([one.low <= 0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.035)
+    runs = draws.integers(0, seeds, (repetitions, 300, seeds, tasks))
+    stratified = np.take_along_axis(scores[:, None], runs, axis=2).reshape(repetitions, 300, -1)
+    low, high = np.quantile(stats.trim_mean(stratified, 0.25, axis=2), (0.025, 0.975), axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) < 0.8, "runs drawn one by one promise too much"
+
+
+def test_a_performance_profile_is_the_share_of_runs_above_with_a_band_over_seeds():
+    scores = np.random.default_rng(0).random((5, 4))
+    at = np.linspace(0, 1, 11)
+    share, low, high = performance_profile(scores, at)
+    assert share == pytest.approx([(scores > x).mean() for x in at])
+    assert (share[0], share[-1]) == (1, 0)
+    assert ((low <= share) & (share <= high) & (low >= 0) & (high <= 1)).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 9), (4, 2), (1, 20)])
+def test_few_runs_have_no_interquartile_mean(shape):
+    for ask in (interquartile_mean, lambda scores: performance_profile(scores, np.zeros(1))):
+        with pytest.raises(UserError, match=r"scores = .*must be at least 10 runs of at least 4 seeds.*over_tasks"):
+            ask(np.zeros(shape))
+    with pytest.raises(UserError, match=r"not finite"):
+        interquartile_mean(np.full((4, 4), np.nan))
