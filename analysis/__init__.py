@@ -24,6 +24,7 @@ from analysis.representation import Alignment as Alignment
 from analysis.representation import Entropies as Entropies
 from analysis.representation import IntrinsicDimension as IntrinsicDimension
 from analysis.representation import LiDAR as LiDAR
+from analysis.representation import LocalClusters as LocalClusters
 from analysis.representation import NeuralCollapse as NeuralCollapse
 from analysis.representation import RankMe as RankMe
 from analysis.representation import Spectrum as Spectrum

@@ -5,6 +5,7 @@ from analysis.representation.cka import CKA as CKA
 from analysis.representation.entropies import Entropies as Entropies
 from analysis.representation.intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
 from analysis.representation.lidar import LiDAR as LiDAR
+from analysis.representation.local_clusters import LocalClusters as LocalClusters
 from analysis.representation.neural_collapse import NeuralCollapse as NeuralCollapse
 from analysis.representation.rank_me import RankMe as RankMe
 from analysis.representation.spectrum import Spectrum as Spectrum

@@ -29,6 +29,7 @@ from analysis.figures.files import save
 from analysis.figures.importance import Importance, importance
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
+from analysis.figures.local_clusters import local_clusters
 from analysis.figures.masks import coloured, masks
 from analysis.figures.mce import mce
 from analysis.figures.mode_connectivity import mode_connectivity
@@ -73,6 +74,12 @@ def family(make, methods=METHODS, panels=4, seeds=3):
     return [
         Drawn(method, panel, 10 * seed, *make(np.random.default_rng([m, p, seed]), m, p), ANY) for (m, method), (p, panel), seed in cells
     ]
+
+
+def clustered_of(draws, m, p):
+    pixels = np.random.default_rng(p).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+    maps = {f"clusters_{layer}": draws.integers(0, 16, (4, 4, side, side), dtype=np.uint8) for layer, side in ((1, 8), (2, 4), (3, 2))}
+    return {"silhouette": 0.3}, {"k": np.array([2, 4, 8, 16]), "layer": np.array([1, 2, 3]), "pixels": pixels, **maps}
 
 
 def progress_of(draws, m, p):
@@ -242,6 +249,10 @@ def placed(objectives, arms=("",), count=24):
 
 OBJECTIVES = [Axis("accuracy/* (%)", True), Axis("lower bound of pgd/* (%)", True), Axis("flatness", True), Axis("knn", True)]
 PICTURES = {
+    "local clusters": lambda: local_clusters(family(clustered_of, methods=("",), panels=1)),
+    "local clusters of two tasks, eight methods": lambda: local_clusters(
+        family(clustered_of, methods=[f"method number {i}" for i in range(8)], panels=2)
+    ),
     "pareto": lambda: pareto(placed(2, METHODS), OBJECTIVES[:2]),
     "pareto of four objectives": lambda: pareto(placed(4), OBJECTIVES),
     "progress": lambda: progress(family(progress_of)),

@@ -40,6 +40,7 @@ from analysis import (
     Landscape,
     LiDAR,
     LinearProbe,
+    LocalClusters,
     MeanAveragePrecision,
     MeanPerClass,
     ModeConnectivity,
@@ -227,7 +228,7 @@ EXAMPLES: list[Component] = [
     *(
         Accuracy(TUNED, on=Digits()),
         KNN(NET, on=Digits()),
-        TransformProbe(NET, data=Digits(), on=Digits(part="test")),
+        *(TransformProbe(NET, data=Digits(), on=Digits(part="test")), LocalClusters(NET, on=CIFAR10())),
         *(KNNCurve(NET, on=Digits()), FewLabels(NET, data=Digits(), on=Digits(part="test"))),
         LinearProbe(NET, data=Digits(), on=Digits(part="test")),
     ),
