@@ -13,6 +13,7 @@ from analysis.accuracy import TopK as TopK
 from analysis.accuracy import customary as customary
 from analysis.calibration import Calibration as Calibration
 from analysis.geometry import HeadLandscape as HeadLandscape
+from analysis.geometry import Curvature as Curvature
 from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import ModeConnectivity as ModeConnectivity

@@ -41,6 +41,12 @@ def fold(net: nn.Module, probe: Float[Tensor, "n c h w"]) -> tuple[nn.Module, di
     return folded, factors
 
 
+def foldable(net: nn.Module, probe: Float[Tensor, "n c h w"]) -> dict[str, str]:
+    """The names of the layers of `net`, in eval mode, that `fold` changes, each with that of the normalisation that goes into it."""
+    names = {module: name for name, module in net.named_modules()}
+    return {names[layer]: names[norm] for layer, norm in _pairs(net, probe)}
+
+
 def _pairs(net: nn.Module, probe: Tensor) -> list[tuple[Any, _BatchNorm]]:
     """(layer, normalisation) that can be folded, by watching one forward pass."""
     layers: dict[int, nn.Module] = {}

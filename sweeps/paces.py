@@ -27,6 +27,7 @@ GUESSES = {
     "LinearProbe": 10.0,  # one fit for each strength of its grid
     "FewLabels": 10.0,  # the same for each share and draw of the labels
     "LogisticRegression": 10.0,
+    "Curvature": 15.0,  # 50 products
     **{"Landscape": 4.0, "RadiusFlatness": 1.0, "ModeConnectivity": 5.0},  # a few rows of the grid, a direction, a pair
     "Corruptions": 3.0,  # a corruption of 1,000 images at five severities
     "Segmentation": 60.0,

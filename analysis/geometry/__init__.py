@@ -1,6 +1,9 @@
 """Geometry of predictions (progress, InPCA) and of weights (loss landscapes, flatness, mode connectivity)."""
 
 from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape
+"""Geometry of predictions (progress, InPCA) and of weights (loss landscape, curvature)."""
+
+from analysis.geometry.curvature import Curvature as Curvature
 from analysis.geometry.inpca import InPCA as InPCA
 from analysis.geometry.landscape import Landscape as Landscape
 from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnectivity
