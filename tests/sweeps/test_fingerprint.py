@@ -33,6 +33,7 @@ from analysis import (
     Corruptions,
     Entropies,
     Curvature,
+    Entropies,
     FewLabels,
     HeadLandscape,
     InPCA,
