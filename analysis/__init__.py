@@ -12,13 +12,14 @@ from analysis.accuracy import Segmentation as Segmentation
 from analysis.accuracy import TopK as TopK
 from analysis.accuracy import customary as customary
 from analysis.calibration import Calibration as Calibration
-from analysis.geometry import HeadLandscape as HeadLandscape
 from analysis.geometry import Curvature as Curvature
+from analysis.geometry import HeadLandscape as HeadLandscape
 from analysis.geometry import InPCA as InPCA
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import ModeConnectivity as ModeConnectivity
 from analysis.geometry import Progress as Progress
 from analysis.geometry import RadiusFlatness as RadiusFlatness
+from analysis.geometry import Sharpness as Sharpness
 from analysis.measure import Measure as Measure
 from analysis.representation import CKA as CKA
 from analysis.representation import Alignment as Alignment

@@ -31,6 +31,7 @@ GUESSES = {
     **{"Landscape": 4.0, "RadiusFlatness": 1.0, "ModeConnectivity": 5.0},  # a few rows of the grid, a direction, a pair
     "Corruptions": 3.0,  # a corruption of 1,000 images at five severities
     "Segmentation": 60.0,
+    "Sharpness": 20.0,
 }
 GUESS = 5.0
 SIZES = {

@@ -1,11 +1,10 @@
-"""Geometry of predictions (progress, InPCA) and of weights (loss landscapes, flatness, mode connectivity)."""
-
-from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape
-"""Geometry of predictions (progress, InPCA) and of weights (loss landscape, curvature)."""
+"""Geometry of predictions (progress, InPCA) and of weights (loss landscape and curvature)."""
 
 from analysis.geometry.curvature import Curvature as Curvature
+from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape
 from analysis.geometry.inpca import InPCA as InPCA
 from analysis.geometry.landscape import Landscape as Landscape
 from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnectivity
 from analysis.geometry.progress import Progress as Progress
 from analysis.geometry.radius_flatness import RadiusFlatness as RadiusFlatness
+from analysis.geometry.sharpness import Sharpness as Sharpness

@@ -1,10 +1,10 @@
 """Curvature of the loss at a finished classifier: ends of the spectrum, trace, density, relative flatness (METRICS 2, PROTOCOL 5.5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -14,13 +14,16 @@ from analysis.checks import require_above, require_classes, require_classifier, 
 from analysis.geometry.objective import Objective
 from analysis.geometry.products import Operator, Product, fisher_empirical, fisher_mc, ggn, hessian
 from analysis.geometry.spectrum import Ritz, lanczos, largest_known, smallest_known, trace
-from analysis.measure import Measure, Parts
+from analysis.measure import Drawn, Measure, Parts
 from analysis.subset import stratified
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.random import generator
 from contrast.stage import Metrics, Workspace
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 Task = Callable[[Objective, Product], dict[str, Tensor]]  # what a part leaves
 
@@ -161,3 +164,10 @@ class Curvature(Measure):
             results |= {"relative_flatness": flatness, "relative_flatness_se": spread}
         steps = int(state["products"]) + self.trace_products
         return {**results, "products": float(steps + self.probes * self.density_steps)}
+
+    @classmethod
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
+        """Densities, a panel a method, and the largest eigenvalues."""
+        from analysis.figures.curvature import spectrum
+
+        return spectrum(drawn)

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vjp
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from analysis.folding import fold, foldable
 from contrast.model import Net
 
-_BATCH = {"cpu": 64}
+_BATCH = {"cpu": 32}
 _BATCH_ELSEWHERE = 512
 
 Named = dict[str, Tensor]
@@ -68,23 +68,29 @@ class Objective:
 
     def push(self, vector: Float64[Tensor, " p"]) -> Named:
         """J v: how the folded weights change along a vector."""
-        moved: Named = jvp(self.chart, (self.named(self.at),), (self.named(vector),))[1]
-        return {name: self._laid_out(weight, name) for name, weight in moved.items()}
+        place = self._free(self.at)
+        folded = self.chart(place)
+        slopes = [torch.zeros_like(weight, requires_grad=True) for weight in folded.values()]
+        back = self._back(folded, place, slopes, create_graph=True)  # J' u is linear in u, and its derivative along v is J v
+        moved = torch.autograd.grad(back, slopes, list(self.named(vector).values()))
+        return {name: self._laid_out(part, name) for name, part in zip(folded, moved, strict=True)}
 
-    def pull(self, folded: Named, at: Float64[Tensor, " p"] | None = None) -> Float64[Tensor, " p"]:
+    def pull(self, slope: Named, at: Float64[Tensor, " p"] | None = None) -> Float64[Tensor, " p"]:
         """J' u of a float64 u by name."""
-        back: Callable[[Named], tuple[Named]] = vjp(self.chart, self.named(self.at if at is None else at))[1]
-        return self._flat(back(folded)[0])
+        place = self._free(self.at if at is None else at)
+        folded = self.chart(place)
+        return _flat(self._back(folded, place, [slope[name] for name in folded]))
 
     def bent(self, slope: Named, vector: Float64[Tensor, " p"]) -> Float64[Tensor, " p"]:
         """sum_j g_j (d2 f_j) v: what the Hessian has of the folding itself, where the gradient g of the folded weights is not zero."""
-        along = self.named(vector)
-
-        def rise(place: Named) -> Tensor:
-            moved: Named = jvp(self.chart, (place,), (along,))[1]
-            return torch.stack([(slope[name] * moved[name]).sum() for name in slope]).sum()
-
-        return self._flat(grad(rise)(self.named(self.at)))
+        place = self._free(self.at)
+        folded = self.chart(place)
+        back = self._back(folded, place, [slope[name] for name in folded], create_graph=True)
+        pairs = [pair for pair in zip(back, self.named(vector).values(), strict=True) if pair[0].requires_grad]
+        if not pairs:
+            return torch.zeros_like(vector)
+        bending, along = zip(*pairs, strict=True)
+        return _flat(torch.autograd.grad(bending, list(place.values()), along, materialize_grads=True))
 
     @torch.no_grad()
     def logits(self, at: Float64[Tensor, " p"] | None = None) -> Float64[Tensor, "n c"]:
@@ -114,8 +120,16 @@ class Objective:
     def _laid_out(self, weight: Tensor, name: str) -> Tensor:
         return torch.empty_like(self.net.get_parameter(name), requires_grad=False).copy_(weight)
 
-    def _flat(self, named: Named) -> Tensor:
-        return torch.cat([named[name].reshape(-1).double() for name in self.shapes])
+    def _free(self, at: Tensor) -> Named:
+        return {name: part.detach().requires_grad_() for name, part in self.named(at).items()}
+
+    def _back(self, folded: Named, place: Named, slopes: Sequence[Tensor], create_graph: bool = False) -> tuple[Tensor, ...]:
+        weights = list(place.values())
+        return torch.autograd.grad(list(folded.values()), weights, slopes, create_graph=create_graph, materialize_grads=True)
+
+
+def _flat(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.reshape(-1).double() for part in parts])
 
 
 def zeros(place: Named) -> Named:

@@ -22,6 +22,7 @@ from analysis.corruptions import PROCEDURAL, STANDARD
 from analysis.figures.accuracy_curve import accuracy_curve
 from analysis.figures.calibration import calibration
 from analysis.figures.corruptions import corruptions
+from analysis.figures.curvature import spectrum as curvature
 from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.figures.expected_maximum import best_by_budget
@@ -140,6 +141,13 @@ def spectrum_of(draws, m, p):
     values = (10 + m) * ranks ** -(0.8 + 0.2 * m + 0.05 * draws.normal())
     slope, offset = np.polyfit(np.log(ranks[9:32]), np.log(values[9:32]), 1)
     return {"alpha": -float(slope)}, {"eigenvalues": np.where(ranks < 60, values, 0), "fit": np.array([10, 32, offset, -slope])}
+
+
+def curvature_of(draws, m, p):
+    eigenvalues = np.sort(150 / (1 + m) * np.exp(-0.3 * np.arange(5) + 0.1 * draws.normal(size=5)))[::-1]
+    nodes = np.concatenate([draws.normal(0, 0.02, 9), -draws.exponential(0.3, 4), eigenvalues])
+    weights = np.concatenate([np.full(13, 1 / 13 - 1e-4), np.full(5, 13e-4 / 5)])
+    return {"hessian_lambda_max": float(eigenvalues[0])}, {"eigenvalues": eigenvalues, "nodes": nodes[None], "weights": weights[None]}
 
 
 def accuracy_of(draws, m, p):
@@ -272,6 +280,8 @@ PICTURES = {
     "importance of eight arms": lambda: importance(important([f"method number {i}" for i in range(8)]), 512),
     "best by budget": lambda: best_by_budget(tried([""]), "kNN accuracy (%)"),
     "best by budget of three arms": lambda: best_by_budget(tried(METHODS), "loss (nats)", maximize=False),
+    "curvature": lambda: curvature(family(curvature_of, methods=(*METHODS, "a label that is too long to fit"), panels=2)),
+    "curvature of one": lambda: curvature(family(curvature_of, methods=("simclr",), panels=1, seeds=1)),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)
@@ -401,6 +411,17 @@ def test_spectra_are_shares_of_the_variance_with_the_power_law_on_its_ranks():
     (law,) = [line for line in axes.lines if line.get_color() == "black"]
     assert law.get_xdata() == pytest.approx(np.log10([10, 32]))
     assert law.get_ydata() == pytest.approx(y[[9, 31]], abs=1e-9), "these eigenvalues are a power law"
+
+
+def test_densities_of_curvature_integrate_to_one_on_one_axis_and_the_largest_eigenvalues_are_means():
+    figure = curvature(measures := family(curvature_of, methods=METHODS[:2], panels=1))
+    first, second, largest = figure.axes
+    assert first.get_xlim() == second.get_xlim()
+    assert first.get_ylim() == second.get_ylim()
+    x, y = first.lines[-1].get_data()
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.02)
+    mean = np.mean([one.arrays["eigenvalues"] for one in measures if one.method == "simclr"], axis=0)
+    assert np.allclose(largest.containers[0].lines[0].get_ydata(), mean)
 
 
 def test_reliability_diagrams_pool_the_samples_of_all_seeds_and_dumbbells_go_from_before_to_after():

@@ -31,7 +31,6 @@ from analysis import (
     Alignment,
     Calibration,
     Corruptions,
-    Entropies,
     Curvature,
     Entropies,
     FewLabels,
@@ -52,6 +51,7 @@ from analysis import (
     RankMe,
     SameImages,
     Segmentation,
+    Sharpness,
     Spectrum,
     TopK,
     TransformProbe,
@@ -246,6 +246,7 @@ EXAMPLES: list[Component] = [
     *(HeadLandscape(TUNED, on=Digits()), RadiusFlatness(TUNED, on=Digits()), ModeConnectivity((TUNED, NET), on=Digits())),
     *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits()), Curvature(TUNED, on=Digits())),
+    Sharpness(TUNED, on=Digits()),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
