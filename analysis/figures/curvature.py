@@ -22,7 +22,7 @@ _LINEAR = 1e-3  # of the largest eigenvalue: where the axis goes over from linea
 _WIDTH = 1e-2  # of the axis: the kernel's deviation
 _FLOOR = 1e-4  # a lower density is below the picture
 _POINTS = 600
-_TITLE = 84  # points: a panel and a little
+_TITLE = 72  # points: a panel
 _NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix", "fisher_mc": "Fisher matrix", "fisher_empirical": "empirical Fisher matrix"}
 
 
@@ -91,9 +91,10 @@ def _numbers(axes: Axes, linear: float, ends: np.ndarray) -> None:
     """Every second power of ten and 0 along the axis, at most three to a side."""
     first, last = floor(log10(linear)) + 1, floor(log10(linear * (10 ** max(abs(ends)) - 1)))
     powers = [10.0**power for power in range(last, first - 1, -2)][:3]
-    inside = [value for value in (*(-power for power in powers), 0.0, *powers) if ends[0] <= _bent(np.array(value), linear) <= ends[1]]
-    places = _bent(np.array(inside), linear)
-    names = [f"{value:g}".replace("-", "−") for value in inside]
+    values = np.array([*(-power for power in powers), 0.0, *powers])
+    bent = _bent(values, linear)
+    inside = (bent >= ends[0]) & (bent <= ends[1])
+    places, names = bent[inside], [f"{value:g}".replace("-", "−") for value in values[inside]]
     axes.xaxis.set_major_locator(FixedLocator(list(places)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names[int(np.abs(places - place).argmin())]))
 

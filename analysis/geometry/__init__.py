@@ -1,4 +1,4 @@
-"""Geometry of predictions (progress, InPCA) and of weights (loss landscape and curvature)."""
+"""Geometry of predictions (progress, InPCA) and of weights (loss landscapes, flatness, mode connectivity, curvature)."""
 
 from analysis.geometry.curvature import Curvature as Curvature
 from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape

@@ -244,9 +244,7 @@ EXAMPLES: list[Component] = [
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
     *(CORRUPTED, MCE((CORRUPTED, CORRUPTED))),
     *(HeadLandscape(TUNED, on=Digits()), RadiusFlatness(TUNED, on=Digits()), ModeConnectivity((TUNED, NET), on=Digits())),
-    *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits())),
-    *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits()), Curvature(TUNED, on=Digits())),
-    Sharpness(TUNED, on=Digits()),
+    *(Curvature(TUNED, on=Digits()), Sharpness(TUNED, on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
