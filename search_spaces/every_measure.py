@@ -4,43 +4,89 @@ from dataclasses import dataclass
 
 from optuna.trial import BaseTrial
 
-from analysis import FGSM, KNN, PGD, Accuracy, Alignment, Calibration, Corruptions, Landscape, LinearProbe, Progress, Uniformity
-from contrast import Finetune, SimCLRViews, Stage
+from analysis import (
+    FGSM,
+    KNN,
+    PGD,
+    Accuracy,
+    Alignment,
+    Calibration,
+    Corruptions,
+    Entropies,
+    FewLabels,
+    IntrinsicDimension,
+    KNNCurve,
+    Landscape,
+    LiDAR,
+    LinearProbe,
+    MeanPerClass,
+    NeuralCollapse,
+    Progress,
+    RankMe,
+    Spectrum,
+    TopK,
+    TransformProbe,
+    Uniformity,
+)
+from analysis.representation.changes import Change
+from contrast import Dataset, Finetune, SimCLRViews, Stage
 from contrast.data.dataset import Phase
 from search_spaces.contrast_or_not import ContrastOrNot
 
 
 @dataclass(frozen=True)
 class EveryMeasure:
-    """What is trained is that of `trained`, and so is shared with its sweep; the dear measures read `samples` images."""
+    """What is trained is that of `trained`, and so is shared with its sweep.
+
+    The dear measures read `samples` images, corruptions have `severities`, `fractions` of the labels are tried.
+    """
 
     trained: ContrastOrNot
     samples: int
+    severities: tuple[int, ...] = (1, 3, 5)
+    fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
+    first_rank: int = 10
 
     def __call__(self, trial: BaseTrial, seed: int, phase: Phase, method: str) -> dict[str, Stage]:
         """The measures of the encoder, and those of its classifier on every task."""
         net = self.trained.pretrained(method, seed)
-        out = self.of_encoder(net, phase)
+        out = self.of_features(net, phase)
         for i, task in enumerate(self.trained.tasks):
             tuned = Finetune(net, data=task.fit(phase), seed=seed, epochs=self.trained.finetune_epochs)
-            fit, held_out = task.fit(phase), task.held_out(phase)
-            out |= {
-                f"accuracy/{i}": Accuracy(tuned, on=held_out),
-                f"calibration/{i}": Calibration(tuned, on=held_out),
-                f"progress/{i}": Progress(tuned),
-                f"landscape/{i}": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
-                f"fgsm/{i}": FGSM(tuned, on=held_out, samples=self.samples),
-                f"pgd/{i}": PGD(tuned, on=held_out, samples=self.samples),
-                f"corruptions/{i}": Corruptions(tuned, on=held_out, samples=self.samples, severities=(1, 3, 5)),
-            }
+            measures = self.of_classifier(tuned, task.fit(phase), task.held_out(phase))
+            out |= {f"{family}/{i}": measure for family, measure in measures.items()}
         return out
 
-    def of_encoder(self, net: Stage, phase: Phase) -> dict[str, Stage]:
-        """What is measured of features alone."""
+    def of_features(self, net: Stage, phase: Phase) -> dict[str, Stage]:
+        """What is measured of an encoder without training anything on it but probes."""
         fit, held_out = self.trained.data.fit(phase), self.trained.data.held_out(phase)
+        changes: tuple[Change, ...] = ("rotation", "noise", "sobel", *(("color",) if held_out.shape[0] == 3 else ()))
         return {
             "knn": KNN(net, on=held_out, bank=fit),
+            "neighbours": KNNCurve(net, on=held_out, bank=fit),
             "linear": LinearProbe(net, data=fit, on=held_out),
+            "labels": FewLabels(net, data=fit, on=held_out, fractions=self.fractions),
             "alignment": Alignment(net, on=held_out, views=SimCLRViews()),
             "uniformity": Uniformity(net, on=held_out),
+            "rankme": RankMe(net, on=held_out),
+            "spectrum": Spectrum(net, on=held_out, first=self.first_rank),
+            "lidar": LiDAR(net, on=held_out, views=SimCLRViews(10)),
+            "dimension": IntrinsicDimension(net, on=held_out),
+            "collapse": NeuralCollapse(net, on=held_out),
+            "entropies": Entropies(net, on=held_out),
+            **{f"change/{change}": TransformProbe(net, data=fit, on=held_out, change=change) for change in changes},
+        }
+
+    def of_classifier(self, tuned: Stage, fit: Dataset, held_out: Dataset) -> dict[str, Stage]:
+        """What is measured of a classifier on its task."""
+        return {
+            "accuracy": Accuracy(tuned, on=held_out),
+            "top_2": TopK(tuned, on=held_out, k=2),
+            "per_class": MeanPerClass(tuned, on=held_out),
+            "calibration": Calibration(tuned, on=held_out),
+            "progress": Progress(tuned),
+            "landscape": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
+            "fgsm": FGSM(tuned, on=held_out, samples=self.samples),
+            "pgd": PGD(tuned, on=held_out, samples=self.samples),
+            "corruptions": Corruptions(tuned, on=held_out, severities=self.severities, samples=self.samples),
         }

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis import MCE, InPCA
-from contrast import Stage
-from search_spaces.contrast_or_not import METHODS
+from contrast import Digits, SmallResNet, Stage
+from search_spaces.contrast_or_not import METHODS, ContrastOrNot
 from search_spaces.every_measure import EveryMeasure
 from sweeps.catalog.preset import chosen
-from sweeps.catalog.to_contrast import MINI, SMOKE
+from sweeps.catalog.to_contrast import DIGIT_TASKS, MINI
 from sweeps.sweep import Run, Sweep
+
+DIGITS = ContrastOrNot(SmallResNet(8), Digits(), DIGIT_TASKS, epochs=10, batch_size=64, finetune_epochs=10, points=9, lr=0.2)
 
 
 def every_measure(preset: str = "mini") -> Sweep:
@@ -22,20 +24,20 @@ def every_measure(preset: str = "mini") -> Sweep:
     space, seeds = chosen(
         preset,
         {
-            "smoke": (EveryMeasure(SMOKE, samples=20), (0, 10, 20)),
+            "smoke": (EveryMeasure(DIGITS, samples=100, fractions=(0.1, 1.0), first_rank=4), (0, 10, 20)),
             "mini": (EveryMeasure(replace(MINI, tasks=MINI.tasks[::3]), samples=300), (0, 10, 20)),
         },
     )
 
     def across(done: Sequence[Run]) -> dict[str, Stage]:
-        tasks = range(len(space.trained.tasks))
-        tuned = [[run.stages[f"progress/{i}"].of for run in done if run.arm != "random"] for i in tasks]
-        out: dict[str, Stage] = {f"inpca/{i}": InPCA(of=tuple(of)) for i, of in enumerate(tuned) if of}
-        base = {run.seed: run.stages for run in done if run.arm == "random"}
-        shared = [run for run in done if run.seed in base]
-        for i in tasks:
-            key = f"corruptions/{i}"
-            out |= {f"mce/{i}/{run.arm}-{run.seed}": MCE((run.stages[key], base[run.seed][key])) for run in shared}
+        out: dict[str, Stage] = {}
+        for i in range(len(space.trained.tasks)):
+            if tuned := [run.stages[f"progress/{i}"].of for run in done if run.arm != "random"]:
+                out[f"inpca/{i}"] = InPCA(of=tuple(tuned))
+            plain = {run.seed: run.stages[f"corruptions/{i}"] for run in done if run.arm == "random"}
+            for run in done:
+                if run.arm != "random" and run.seed in plain:
+                    out[f"mce/{i}/{run.arm}/{run.seed}"] = MCE(of=(run.stages[f"corruptions/{i}"], plain[run.seed]))
         return out
 
     return Sweep(
