@@ -14,6 +14,7 @@ from analysis import (
     Corruptions,
     Entropies,
     FewLabels,
+    HeadLandscape,
     IntrinsicDimension,
     KNNCurve,
     Landscape,
@@ -22,6 +23,7 @@ from analysis import (
     MeanPerClass,
     NeuralCollapse,
     Progress,
+    RadiusFlatness,
     RankMe,
     Spectrum,
     TopK,
@@ -46,6 +48,7 @@ class EveryMeasure:
     severities: tuple[int, ...] = (1, 3, 5)
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
     first_rank: int = 10
+    directions: int = 8
 
     def __call__(self, trial: BaseTrial, seed: int, phase: Phase, method: str) -> dict[str, Stage]:
         """The measures of the encoder, and those of its classifier on every task."""
@@ -86,6 +89,8 @@ class EveryMeasure:
             "calibration": Calibration(tuned, on=held_out),
             "progress": Progress(tuned),
             "landscape": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
+            "head": HeadLandscape(tuned, on=fit, samples=self.samples),
+            "radius": RadiusFlatness(tuned, on=fit, samples=self.samples, directions=self.directions),
             "fgsm": FGSM(tuned, on=held_out, samples=self.samples),
             "pgd": PGD(tuned, on=held_out, samples=self.samples),
             "corruptions": Corruptions(tuned, on=held_out, severities=self.severities, samples=self.samples),

@@ -8,7 +8,7 @@ CIFAR and, beside the pretraining, a quarter of an hour on two cores.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis import MCE, InPCA
+from analysis import CKA, MCE, InPCA, ModeConnectivity
 from contrast import Digits, SmallResNet, Stage
 from search_spaces.contrast_or_not import METHODS, ContrastOrNot
 from search_spaces.every_measure import EveryMeasure
@@ -30,15 +30,7 @@ def every_measure(preset: str = "mini") -> Sweep:
     )
 
     def across(done: Sequence[Run]) -> dict[str, Stage]:
-        out: dict[str, Stage] = {}
-        for i in range(len(space.trained.tasks)):
-            if tuned := [run.stages[f"progress/{i}"].of for run in done if run.arm != "random"]:
-                out[f"inpca/{i}"] = InPCA(of=tuple(tuned))
-            plain = {run.seed: run.stages[f"corruptions/{i}"] for run in done if run.arm == "random"}
-            for run in done:
-                if run.arm != "random" and run.seed in plain:
-                    out[f"mce/{i}/{run.arm}/{run.seed}"] = MCE(of=(run.stages[f"corruptions/{i}"], plain[run.seed]))
-        return out
+        return _between(space, done) if done else {}
 
     return Sweep(
         f"every_measure-{preset}",
@@ -49,3 +41,25 @@ def every_measure(preset: str = "mini") -> Sweep:
         baseline="random",
         question=(__doc__ or "").strip(),
     )
+
+
+def _between(space: EveryMeasure, done: Sequence[Run]) -> dict[str, Stage]:
+    """What is measured between networks: of one task over all, of one method over seeds, of one seed against the baseline."""
+    arms = {arm: [run for run in done if run.arm == arm] for arm in METHODS}
+    baseline = {run.seed: run.stages for run in arms["random"]}
+    out: dict[str, Stage] = {}
+    for i, task in enumerate(space.trained.tasks):
+        tuned = {arm: tuple(run.stages[f"progress/{i}"].of for run in runs) for arm, runs in arms.items() if arm != "random"}
+        out[f"inpca/{i}"] = InPCA(of=tuple(net for nets in tuned.values() for net in nets))
+        for arm, nets in tuned.items():
+            if len(nets) > 1:
+                out[f"segments/{i}/{arm}"] = ModeConnectivity(of=nets, on=task.fit("confirm"), samples=space.samples)
+        for run in done:
+            if run.arm != "random" and run.seed in baseline:
+                measured, plain = (stages[f"corruptions/{i}"] for stages in (run.stages, baseline[run.seed]))
+                out[f"mce/{i}/{run.arm}-{run.seed}"] = MCE(of=(measured, plain))
+    for run in done:
+        if run.arm != "random" and run.seed in baseline:
+            encoders = (run.stages["rankme"].of, baseline[run.seed]["rankme"].of)
+            out[f"likeness/{run.arm}-{run.seed}"] = CKA(of=encoders, on=space.trained.data.held_out("confirm"))
+    return out
