@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from analysis.measure import Measure
 from analysis.statistics import interval
 from sweeps.fingerprint import monitored
 from sweeps.standing import Begun, Result, Standing
@@ -58,9 +59,9 @@ def single(results: Mapping[str, Result], names: Iterable[str]) -> Columns:
 def curves(one: Standing) -> tuple[Columns, Columns]:
     """The metrics of every training by epoch: of each as many as there is room for, and the others.
 
-    A monitor is called by its key; what monitors of other sweeps read is left out.
+    A monitor is called by its key; what monitors of other sweeps read is left out. Measures in parts have no curves.
     """
-    trainings = [stage for stage in one.names if stage.length > 0]
+    trainings = [stage for stage in one.names if stage.length > 0 and not isinstance(stage, Measure)]
     shown = {monitored(identity): f"monitor/{key}" for key, identity in one.replicate.fingerprints.items()}
     room = max(1, CURVES // max(1, len(trainings)))
     first: Columns = {}

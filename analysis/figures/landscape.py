@@ -127,5 +127,6 @@ def _words(drawn: Sequence[Drawn], counts: list[int]) -> str:
     where = "above the range" if max(counts) == 1 else "a seed is above the range"
     hatch = f"; hatched: {where}" if any(np.any(one.arrays["clipped"]) for one in drawn) else ""
     dots = "; dots: measured so far, linear between" if any(np.isnan(one.arrays["surface"]).any() for one in drawn) else ""
+    planes = ", mean over planes" if any("spread" in one.arrays for one in drawn) else ""
     titles = f"in titles: {next(iter(drawn[0].results))}, {interval_words}"
-    return f"{surface} of {seeds_in_words(counts)}; {titles}; +: the solution{hatch}{dots}"
+    return f"{surface} of {seeds_in_words(counts)}{planes}; {titles}; +: the solution{hatch}{dots}"
