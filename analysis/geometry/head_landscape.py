@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from analysis.accuracy.logits import labels
-from analysis.checks import require_classes, require_classifier, require_grid, require_one_class
+from analysis.accuracy.logits import labels, logits
+from analysis.checks import require_classifier, require_grid, require_one_class
 from analysis.geometry.directions import cosine, filter_normalised
 from analysis.geometry.grid import RADIUS, grid, summary
 from analysis.measure import Drawn, Measure
@@ -63,11 +63,9 @@ class HeadLandscape(Measure):
         head = model.net.top
         require(isinstance(head, nn.Linear), self, "of", _RULE, _CURE)
         assert isinstance(head, nn.Linear)
-        require_classes(self, head.out_features, self.on)
         chosen = stratified(workspace.images(self.on).labels, self.samples)
-        features, y = workspace.features(model, self.on)[chosen].double(), labels(self.on, workspace)[chosen]
-        weight = head.weight.detach().cpu().double()
-        centre = features @ weight.T + (0 if head.bias is None else head.bias.detach().cpu().double())
+        centre, y = logits(self, model, self.on, workspace)[chosen], labels(self.on, workspace)[chosen]
+        features = workspace.features(model, self.on)[chosen].double()
         alphas, surfaces, cosines = grid(self.points, self.span), [], []
         for pair in range(self.pairs or 1):
             u, v = (filter_normalised(head, self.direction_seed, 2 * pair + index) for index in (0, 1))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from analysis.checks import require_classes, require_classifier, require_grid, require_one_class
+from analysis.checks import require_classes, require_classifier, require_grid, require_logits, require_one_class
 from analysis.geometry.directions import cosine, filter_normalised
 from analysis.geometry.grid import RADIUS, grid, nests, strides, summary
 from analysis.geometry.surface import Plane
@@ -42,12 +42,12 @@ _GUIDES = 0.1  # the largest share of the grid that is evaluated in full to tell
 class Landscape(Measure):
     """Mean cross-entropy of `on` on a `points` x `points` grid over [-span, span]^2, the network in the middle.
 
-    `samples`: a stratified subset, None is all. `points` is odd, so that the middle is evaluated exactly. `pairs`: so many
-    planes (at least 2), the same for all networks of one architecture; None is the first of them alone. Results:
-    `flatness`, the mean rise of the loss on the ring of radius 0.5 (smaller is flatter); `loss_at_centre`;
-    `radius_rise_1`, the mean radius at which the loss has risen by 1 nat, `span` where it has not; `cosine` of the two
-    directions; `clipped_share` of grid points; of several planes the means, `flatness_se` and `radius_rise_1_se`. Outputs that are
-    not finite are above the ceiling. Arrays: `surface` and `clipped` [P, P], entry [i, j] at alphas[i] of the first direction and
+    `samples`: a stratified subset, None is all. `points` is odd, so that the middle is evaluated exactly. `pairs`: so many planes
+    (at least 2), the same for all networks of one architecture; None is the first of them alone. Results: `flatness`, the mean rise
+    of the loss on the ring of radius 0.5 (smaller is flatter); `loss_at_centre`; `radius_rise_1`, the mean radius at which the loss
+    has risen by 1 nat, `span` where it has not; `cosine` of the two directions; `clipped_share` of grid points; of several planes
+    the means, `flatness_se` and `radius_rise_1_se`. Outputs that are not finite are above the ceiling; in the middle they, or
+    probabilities, raise `UserError`. Arrays: `surface` and `clipped` [P, P], entry [i, j] at alphas[i] of the first direction and
     alphas[j] of the second, and `alphas` [P]; of several planes the mean, clipped in any, and `spread`, the standard deviation.
     While it runs, `surface` holds NaN where it is not measured yet.
     """
@@ -83,8 +83,10 @@ class Landscape(Measure):
         surface = state.get("surface", torch.full(size, torch.nan, dtype=torch.float64))
         hardness = state.get("hardness", torch.zeros(size[0], *self._guides, len(labels)))
         held, plane = 0, self._plane(model, 0, pixels, labels)
-        require_classes(self, plane.logits(plane.batches[0][0]).shape[1], self.on)
-        centre = plane.loss(0.0, 0.0)
+        outputs = plane.outputs(0.0, 0.0)
+        require_classes(self, outputs.shape[1], self.on)
+        require_logits(self, outputs)
+        centre = plane.mean(outputs)
         for part, (pair, places, last) in enumerate(self._parts(), 1):
             if part <= done:
                 continue

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_classes, require_one_class, require_one_class_tuned, require_samples
+from analysis.checks import require_classes, require_logits, require_one_class, require_one_class_tuned, require_samples
 from analysis.geometry.segment import Segment, barrier, loss_and_accuracy
 from analysis.measure import Drawn, Measure, Parts
 from analysis.subset import stratified
@@ -26,18 +26,20 @@ from contrast.stage import Stage, Workspace
 if TYPE_CHECKING:
     import matplotlib.figure
 
+_LOOKED_AT = 64
+
 
 @dataclass(frozen=True)
 class ModeConnectivity(Measure):
     """Barrier of the cross-entropy of `on` on the segments between every two of the networks in `of`, all of one architecture.
 
     `points` (3 or more, 11 to 25 are usual) from one network to the other. `samples`: a stratified subset, None is all.
-    `norms_from`: the images whose statistics batch normalisations take at every point, a stratified subset of `norm_samples`
-    (2 or more); None: those of `on`. Results, means over the pairs: `barrier` in nats, max over a of L(a) - ((1 - a) L(0) + a L(1)),
-    0 where the line between the ends is nowhere exceeded; `accuracy_barrier` in points of per cent, the same of the error;
+    `norms_from`: the images whose statistics batch normalisations take at every point, a stratified subset of `norm_samples` (2 or
+    more); None: those of `on`. Results, means over the pairs: `barrier` in nats, max over a of L(a) - ((1 - a) L(0) + a L(1)), 0
+    where the line between the ends is nowhere exceeded; `accuracy_barrier` in points of per cent, the same of the error;
     `barrier_raw` and `accuracy_barrier_raw` with running statistics that are interpolated as weights are. A barrier is infinite
-    where outputs between are not finite, NaN where those of an end are not. Arrays: `alphas` [A]; `loss`, `accuracy`, `loss_raw` and
-    `accuracy_raw` [pairs, A]; `first` and `second` [pairs], indices into `of`.
+    where outputs between are not finite; those of a network itself, or probabilities, raise `UserError`. Arrays: `alphas` [A];
+    `loss`, `accuracy`, `loss_raw` and `accuracy_raw` [pairs, A]; `first` and `second` [pairs], indices into `of`.
     """
 
     on: Dataset
@@ -80,7 +82,10 @@ class ModeConnectivity(Measure):
         source = self.norms_from or self.on
         norm_pixels, _ = workspace.pixels(source, stratified(workspace.images(source).labels, self.norm_samples))
         require(len(norm_pixels) >= 2, self, "norms_from", "has fewer than 2 images", "Use more images.")
-        require_classes(self, model[0].net(pixels[:1]).shape[1], self.on)
+        for one in model:
+            outputs = one.net(pixels[:_LOOKED_AT])
+            require_classes(self, outputs.shape[1], self.on)
+            require_logits(self, outputs)
         alphas = np.arange(self.points) / (self.points - 1)
         done, state = workspace.restore()
         found = state.get("found", torch.zeros(len(self._pairs), 4, self.points, dtype=torch.float64))

@@ -7,14 +7,13 @@ enough to know whether a loss lies above: cross-entropy is not negative, so some
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from analysis.checks import require_above, require_classes, require_classifier, require_one_class, require_samples
+from analysis.checks import require_above, require_classes, require_classifier, require_logits, require_one_class, require_samples
 from analysis.geometry.directions import filter_normalised
 from analysis.geometry.grid import grid, standard_error
 from analysis.geometry.surface import Plane
@@ -38,12 +37,12 @@ class RadiusFlatness(Measure):
     """Mean radius, in filter-normalised units, at which the cross-entropy of `on` has risen by 1 and by 0.1 nats (larger is flatter).
 
     `directions` (2 or more) are drawn from `direction_seed` and the shapes of the weights, so that networks of one architecture
-    share them; each is followed on both sides up to `span`, the radius of one that does not rise within it. `points` (odd) of
-    -span to span make the profile, between two of which the first crossing is found to a hundredth of their distance. `samples`: a
+    share them; each is followed on both sides up to `span`, the radius of one that does not rise within it. `points` (odd) of -span
+    to span make the profile, between two of which the first crossing is found to a hundredth of their distance. `samples`: a
     stratified subset, None is all. Results: `radius_rise_1`, `radius_rise_0.1` and, over directions, their standard errors
-    `..._se`; `loss_at_centre`; `censored_share` of the rays that do not rise by 1 nat within `span`. NaN of a network whose loss
-    is not finite. Arrays: `alphas` [P], `loss` (nats; infinite where outputs are not finite) and `error` (per cent) [K, P], and
-    `radii` [K, 2], of a rise by 1 and by 0.1.
+    `..._se`; `loss_at_centre`; `censored_share` of the rays that do not rise by 1 nat within `span`. Outputs of the network itself
+    that are not finite, or are probabilities, raise `UserError`. Arrays: `alphas` [P], `loss` (nats; infinite where outputs are not
+    finite) and `error` (per cent) [K, P], and `radii` [K, 2], of a rise by 1 and by 0.1.
     """
 
     on: Dataset
@@ -78,7 +77,9 @@ class RadiusFlatness(Measure):
         radii = state.get("radii", torch.zeros(self.directions, 2, len(RISES), dtype=torch.float64))
         for index in range(done, self.directions):
             line = Plane(model.net, filter_normalised(model.net, self.direction_seed, index), None, pixels, labels)
-            require_classes(self, line.logits(line.batches[0][0]).shape[1], self.on)
+            outputs = line.logits(line.batches[0][0])
+            require_classes(self, outputs.shape[1], self.on)
+            require_logits(self, outputs)
             profiles[index] = torch.tensor([loss_and_error(line, a) for a in alphas.tolist()], dtype=torch.float64).T
             radii[index] = torch.tensor(rises(line, alphas, profiles[index, 0].numpy()), dtype=torch.float64)
             workspace.save(index + 1, {}, {"profiles": profiles, "radii": radii})
@@ -89,7 +90,7 @@ class RadiusFlatness(Measure):
         results = {f"radius_rise_{rise:g}": float(column.mean()) for rise, column in zip(RISES, means.T, strict=True)}
         results |= {f"radius_rise_{rise:g}_se": standard_error(column.tolist()) for rise, column in zip(RISES, means.T, strict=True)}
         results["censored_share"] = (radii[..., 0] >= self.span).double().mean().item()
-        return {**(results if isfinite(centre) else dict.fromkeys(results, nan)), "loss_at_centre": centre}
+        return {**results, "loss_at_centre": centre}
 
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":

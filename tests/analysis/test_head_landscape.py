@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from analysis import HeadLandscape
+from analysis import HeadLandscape, Landscape, ModeConnectivity, RadiusFlatness
+from analysis.geometry import segment, surface
 from analysis.geometry.directions import filter_normalised
 from analysis.geometry.head_landscape import affine_surface
 from analysis.geometry.surface import Plane
@@ -58,13 +59,35 @@ def test_losses_of_large_and_of_infinite_logits_are_exact():
     assert not np.isfinite(affine_surface(centre, first, second, y, alphas)).any()
 
 
-def test_of_a_classifier_that_is_not_finite_nothing_is_claimed(lab, blobs, tuned, linear_net):
+@pytest.mark.parametrize("spoil", ["not finite", "probabilities"])
+def test_outputs_that_are_not_finite_or_probabilities_are_refused_by_every_measure_of_weights(lab, blobs, tuned, linear_net, spoil):
+    data, net = blobs().held_out("confirm"), linear_net.requires_grad_(False)
+    if spoil == "not finite":
+        net.top.bias[0] = torch.inf
+    else:
+        net.encoder = nn.Sequential(net.encoder, nn.Linear(108, 4), nn.Softmax(dim=1)).requires_grad_(False)
+        net.top = nn.Linear(4, 4, bias=False).requires_grad_(False)
+        net.top.weight.copy_(torch.eye(4))
+    one, other = (lab.put(tuned(data, seed), net) for seed in (0, 1))
+    measures = [measure(one, on=data, points=3) for measure in (HeadLandscape, Landscape, RadiusFlatness)]
+    for measure in (*measures, ModeConnectivity((one, other), on=data)):
+        with pytest.raises(UserError, match=spoil):
+            lab.run(measure)
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_the_batch_split_changes_no_measure_of_weights(lab, blobs, tuned, conv_net, monkeypatch, size):
     data = blobs().held_out("confirm")
-    with torch.no_grad():
-        linear_net.top.bias[0] = torch.inf
-    results, arrays = lab.run(HeadLandscape(lab.put(tuned(data), linear_net.requires_grad_(False)), on=data, points=3))
-    assert np.isnan(results["flatness"])
-    assert arrays["clipped"].all()
+    one, other = (lab.put(tuned(data, seed), conv_net.requires_grad_(False)) for seed in (0, 1))
+    several = ModeConnectivity((one, other), on=data, points=3)
+    measures = [Landscape(one, on=data, points=3), RadiusFlatness(one, on=data, points=3, directions=2), several]
+    wanted = [lab.run(measure) for measure in measures]
+    for module in (surface, segment):
+        monkeypatch.setattr(module, "_BATCH", {"cpu": size})
+    for measure, (results, arrays) in zip(measures, wanted, strict=True):
+        again, kept = lab.run(measure)
+        assert again == pytest.approx(results, rel=1e-5, abs=1e-6)
+        assert all(np.allclose(kept[name], arrays[name], rtol=1e-5, atol=1e-6) for name in arrays)
 
 
 def test_a_classifier_that_is_not_linear_is_refused(lab, blobs, tuned):
