@@ -2,8 +2,11 @@
 
 from analysis.accuracy import KNN as KNN
 from analysis.accuracy import Accuracy as Accuracy
+from analysis.accuracy import ClassIoU as ClassIoU
+from analysis.accuracy import Confusion as Confusion
 from analysis.accuracy import FewLabels as FewLabels
 from analysis.accuracy import KNNCurve as KNNCurve
+from analysis.accuracy import LeftOut as LeftOut
 from analysis.accuracy import LinearProbe as LinearProbe
 from analysis.accuracy import MeanAveragePrecision as MeanAveragePrecision
 from analysis.accuracy import MeanPerClass as MeanPerClass
@@ -24,6 +27,7 @@ from analysis.measure import Measure as Measure
 from analysis.representation import CKA as CKA
 from analysis.representation import Alignment as Alignment
 from analysis.representation import Entropies as Entropies
+from analysis.representation import FeatureSuppression as FeatureSuppression
 from analysis.representation import IntrinsicDimension as IntrinsicDimension
 from analysis.representation import LiDAR as LiDAR
 from analysis.representation import LocalClusters as LocalClusters

@@ -24,11 +24,25 @@ def class_iou(confusion: Int64[np.ndarray, "c c"]) -> Float[np.ndarray, " c"]:
     return _ratio(hits, confusion.sum(axis=1) + confusion.sum(axis=0) - hits)
 
 
+def class_dice(confusion: Int64[np.ndarray, "c c"]) -> Float[np.ndarray, " c"]:
+    """Twice the intersection over the sum of both, 2 IoU / (1 + IoU); not a number where both are none."""
+    iou = class_iou(confusion)
+    dice: np.ndarray = 2 * iou / (1 + iou)
+    return dice
+
+
 def segmentation_scores(confusion: Int64[np.ndarray, "c c"]) -> dict[str, float]:
-    """In percent: `miou` and `mpa`, mean IoU and mean recall of the classes that have one, and `fwiou`, IoU by share of entries."""
+    """In percent: `miou`, `mpa`, `fwiou`, `dice`, `pa`; not a number where there is no entry.
+
+    Mean IoU, mean recall and mean Dice coefficient are over the classes that have one: a class that is neither there nor predicted is in
+    none, one that is predicted but not there has IoU and Dice 0 and no recall. `fwiou` is IoU weighted by each class's share of the
+    entries, `pa` the share of entries that is right. All are of one matrix over the whole set, not means over images.
+    """
     iou, share = class_iou(confusion), _ratio(confusion.sum(axis=1), confusion.sum())
     weighted = np.nansum(share * iou) if confusion.any() else np.nan
-    return {"miou": 100 * _mean(iou), "mpa": 100 * _mean(class_recall(confusion)), "fwiou": 100 * float(weighted)}
+    right = confusion.trace() / confusion.sum() if confusion.any() else np.nan
+    means = {"miou": 100 * _mean(iou), "mpa": 100 * _mean(class_recall(confusion)), "fwiou": 100 * float(weighted)}
+    return means | {"dice": 100 * _mean(class_dice(confusion)), "pa": 100 * float(right)}
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray | np.integer) -> Float[np.ndarray, " c"]:

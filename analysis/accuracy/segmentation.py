@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ _SHOWN, _BATCH = 4, 8  # images that are kept for the picture; images at a time
 
 @dataclass(frozen=True)
 class Segmentation(Measure):
-    """Percent of `on`, in eval mode: `miou`, mean intersection over union; `mpa`, mean accuracy a class; `fwiou`, IoU by frequency.
+    """Percent of `on`, in eval mode: `miou`, mean intersection over union; `mpa`, mean accuracy a class; `fwiou`, IoU by frequency;
+    `dice`, the mean Dice coefficient; `pa`, the share of pixels that is right.
 
     Pixels are scored at the size of the data set's masks, scaled into a square (`SegmentedImages`), and those without a class are
     not. Published scores are taken at each image's own size: these do not compare with them, only with each other. A class that is
@@ -32,6 +33,7 @@ class Segmentation(Measure):
     """
 
     on: SegmentedImages
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,7 +44,7 @@ class Segmentation(Measure):
         require(classes == trained, self, "on", rule, "Take both from one data set.")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
-        """`miou`, `mpa` and `fwiou`; raises `UserError` where no pixel has a class."""
+        """`miou`, `mpa`, `fwiou`, `dice` and `pa`; raises `UserError` where no pixel has a class."""
         scenes = self.on.scenes(workspace.data)
         classes = self.on.pixel_classes
         net, confusion, shown = model.net.to(workspace.device), np.zeros((classes, classes), dtype=np.int64), []

@@ -3,6 +3,7 @@
 from analysis.representation.alignment import Alignment as Alignment
 from analysis.representation.cka import CKA as CKA
 from analysis.representation.entropies import Entropies as Entropies
+from analysis.representation.feature_suppression import FeatureSuppression as FeatureSuppression
 from analysis.representation.intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
 from analysis.representation.lidar import LiDAR as LiDAR
 from analysis.representation.local_clusters import LocalClusters as LocalClusters

@@ -21,6 +21,7 @@ from analysis.calibration.calibration import scores
 from analysis.corruptions import PROCEDURAL, STANDARD
 from analysis.figures.accuracy_curve import accuracy_curve
 from analysis.figures.calibration import calibration
+from analysis.figures.classes import class_bars, confusions, row_shares
 from analysis.figures.corruptions import corruptions
 from analysis.figures.curvature import spectrum as curvature
 from analysis.figures.curves import Curve, curves
@@ -42,6 +43,7 @@ from analysis.figures.radius_flatness import radius_flatness
 from analysis.figures.robustness import robustness
 from analysis.figures.slices import Judged, scale_of, slices
 from analysis.figures.spectra import spectra
+from analysis.figures.suppression import suppression
 from analysis.figures.table1 import accuracy_table, table1
 from analysis.figures.transform_probe import transform_probe
 from analysis.measure import Drawn, Measure
@@ -75,6 +77,19 @@ def family(make, methods=METHODS, panels=4, seeds=3):
     return [
         Drawn(method, panel, 10 * seed, *make(np.random.default_rng([m, p, seed]), m, p), ANY) for (m, method), (p, panel), seed in cells
     ]
+
+
+def suppressed_of(draws, m, p):
+    level = np.array([0, 5, 10, 15, 20])
+    index = np.array([0, 0.1, 0.5, 0.95, 1.02]) * (1 + 0.1 * m) + 0.03 * draws.normal()
+    return {"suppression": float(index.mean())}, {"level": level, "index": index}
+
+
+def segmented_of(draws, m, p, classes=5):
+    confusion = draws.integers(0, 40, (classes, classes)) + 100 * np.diag(draws.integers(1, 9, classes))
+    confusion[2] = 0
+    iou = confusion.diagonal() / (confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal())
+    return {"miou": 50.0}, {"confusion": confusion, "iou": np.where(np.arange(classes) == 2, np.nan, iou)}
 
 
 def clustered_of(draws, m, p):
@@ -257,6 +272,11 @@ def placed(objectives, arms=("",), count=24):
 
 OBJECTIVES = [Axis("accuracy/* (%)", True), Axis("lower bound of pgd/* (%)", True), Axis("flatness", True), Axis("knn", True)]
 PICTURES = {
+    "suppression": lambda: suppression(family(suppressed_of)),
+    "suppression of one task": lambda: suppression(family(suppressed_of, methods=("a",), panels=1, seeds=1)),
+    "IoU of classes": lambda: class_bars(family(segmented_of, panels=2)),
+    "confusions": lambda: confusions(family(segmented_of, panels=2)),
+    "confusions of one": lambda: confusions(family(lambda *of: segmented_of(*of, classes=21), methods=("",), panels=1, seeds=1)),
     "local clusters": lambda: local_clusters(family(clustered_of, methods=("",), panels=1)),
     "local clusters of two tasks, eight methods": lambda: local_clusters(
         family(clustered_of, methods=[f"method number {i}" for i in range(8)], panels=2)
@@ -524,6 +544,18 @@ def test_masks_are_those_of_the_first_seed_in_the_colours_of_pascal_voc():
     classes = np.array([[0, 1, 2, 3, 15, 20, 255]], dtype=np.uint8)
     colours = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (192, 128, 128), (0, 64, 128), (224, 224, 192)]
     assert coloured(classes)[0].tolist() == [list(colour) for colour in colours]
+
+
+def test_bars_are_the_mean_iou_of_each_class_and_rows_of_a_confusion_sum_to_100():
+    drawn = family(segmented_of, methods=("a", "b"), panels=1)
+    axes = class_bars(drawn).axes[0]
+    for method, bars in zip("ab", axes.containers, strict=True):
+        expected = 100 * np.mean([one.arrays["iou"] for one in drawn if one.method == method], axis=0)
+        assert [bar.get_height() for bar in bars] == pytest.approx(expected, nan_ok=True)
+    summed = sum(one.arrays["confusion"] for one in drawn if one.method == "a")
+    shown = np.ma.filled(confusions(drawn).axes[0].get_images()[0].get_array(), np.nan)
+    assert shown == pytest.approx(row_shares(summed), nan_ok=True)
+    assert np.nansum(shown, axis=1) == pytest.approx(np.where(np.arange(5) == 2, 0, 100))
 
 
 def test_table_1_shows_means_and_intervals_tasks_first():

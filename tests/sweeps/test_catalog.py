@@ -100,7 +100,7 @@ def test_every_domain_is_left_out_once_and_counts_once_in_the_mean(fresh_root, t
     ended = command("run", "left_out_domains", *options)
     assert ended.code == 0, ended.err
     records = driver.records(options[-1]).values()
-    assert Counter(record.stage for record in records) == {"Untrained": 2, "Finetune": 16, "Accuracy": 16}
+    assert Counter(record.stage for record in records) == {"Untrained": 2, "Finetune": 16, "Accuracy": 16, "LeftOut": 4}
     found = defaultdict(dict)
     for record in records:
         if record.stage == "Accuracy":
@@ -111,6 +111,8 @@ def test_every_domain_is_left_out_once_and_counts_once_in_the_mean(fresh_root, t
             found[method][on["target"]] = record.results["accuracy"]
     assert {tuple(sorted(accuracies)) for accuracies in found.values()} == {PACS.domain_names}
     mean = sum(found["CoreTuning", 0].values()) / 4
+    summed = {record.results["average"]: record.results["worst"] for record in records if record.stage == "LeftOut"}
+    assert summed[mean] == min(found["CoreTuning", 0].values())
     assert re.search(rf"PACS \(mean of 4\) +core +{mean:.1f}", ended.out), ended.out
 
 

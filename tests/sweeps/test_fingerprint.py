@@ -30,15 +30,19 @@ from analysis import (
     Accuracy,
     Alignment,
     Calibration,
+    ClassIoU,
+    Confusion,
     Corruptions,
     Curvature,
     Entropies,
+    FeatureSuppression,
     FewLabels,
     HeadLandscape,
     InPCA,
     IntrinsicDimension,
     KNNCurve,
     Landscape,
+    LeftOut,
     LiDAR,
     LinearProbe,
     LocalClusters,
@@ -199,6 +203,7 @@ NET = Pretrain(
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
 SEGMENT = Segment(NET, data=VOC2012Segmentation(), seed=10)
 CORRUPTED = Corruptions(TUNED, on=Digits())
+PROBE = LinearProbe(NET, data=Digits(), on=Digits(part="test"))
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
     *(FashionMNIST(), SVHN(), STL10(), STL10Unlabeled(), ImageFolder(images="birds", count=20), ImageNet()),
@@ -231,6 +236,9 @@ EXAMPLES: list[Component] = [
         Accuracy(TUNED, on=Digits()),
         KNN(NET, on=Digits()),
         *(TransformProbe(NET, data=Digits(), on=Digits(part="test")), LocalClusters(NET, on=CIFAR10())),
+        FeatureSuppression((PROBE,), without=PROBE, untrained=PROBE, levels=(5.0,)),
+        *(Confusion(TUNED, on=Digits()), ClassIoU(Segmentation(SEGMENT, on=VOC2012Segmentation()))),
+        LeftOut((Accuracy(TUNED, on=PACS(target="photo", part="test")),)),
         *(KNNCurve(NET, on=Digits()), FewLabels(NET, data=Digits(), on=Digits(part="test"))),
         LinearProbe(NET, data=Digits(), on=Digits(part="test")),
     ),
