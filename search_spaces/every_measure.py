@@ -11,6 +11,7 @@ from analysis import (
     Accuracy,
     Alignment,
     Calibration,
+    Confusion,
     Corruptions,
     Entropies,
     FewLabels,
@@ -20,6 +21,7 @@ from analysis import (
     Landscape,
     LiDAR,
     LinearProbe,
+    LocalClusters,
     MeanPerClass,
     NeuralCollapse,
     Progress,
@@ -77,6 +79,7 @@ class EveryMeasure:
             "dimension": IntrinsicDimension(net, on=held_out),
             "collapse": NeuralCollapse(net, on=held_out),
             "entropies": Entropies(net, on=held_out),
+            "clusters": LocalClusters(net, on=held_out, ks=(2, 4), images=16),
             **{f"change/{change}": TransformProbe(net, data=fit, on=held_out, change=change) for change in changes},
         }
 
@@ -86,6 +89,7 @@ class EveryMeasure:
             "accuracy": Accuracy(tuned, on=held_out),
             "top_2": TopK(tuned, on=held_out, k=2),
             "per_class": MeanPerClass(tuned, on=held_out),
+            "confusion": Confusion(tuned, on=held_out),
             "calibration": Calibration(tuned, on=held_out),
             "progress": Progress(tuned),
             "landscape": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
