@@ -13,6 +13,7 @@ from torch import Tensor
 from analysis.accuracy.logits import labels
 from analysis.checks import require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Drawn, Measure
+from analysis.representation.embedding import At, embedding, require_at
 from contrast import random
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -32,6 +33,7 @@ class FewLabels(Measure):
     gets the same labels, and a smaller fraction lies within the larger one of its draw. The l2 is chosen on a held-out tenth of the
     *few* labels, and the probe is fitted again on all of them; `on` chooses nothing. `data` is of the training split, whose fraction
     is None. Fractions that leave a class without a label are refused, and so is one label a class where several l2 are to choose from.
+    `at`: None reads the encoder's features, "projection" what the head makes of them.
 
     Results: `labels_<percent>`, the mean over draws, of the fewest labels first; `sd_<percent>`, the standard deviation of the draws
     (ddof 1; 0 of all labels, which are one draw); `unconverged` fits. Arrays: `fraction`, `labels` (how many) and `accuracy` [F], `draws`
@@ -44,6 +46,7 @@ class FewLabels(Measure):
     draws: int = 5
     l2: tuple[float, ...] = HALF_DECADES
     seed: int = 0
+    at: At | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +54,7 @@ class FewLabels(Measure):
         require_one_class(self, "data", "on")
         require_same_classes(self, "data")
         require_strengths(self, self.l2)
+        require_at(self, self.at)
         shares = len(self.fractions) > 0 and all(0 < share <= 1 for share in self.fractions)
         require(shares, self, "fractions", "must be above 0 and at most 1", "Use (0.01, 0.1, 1.0).")
         increasing = all(a < b for a, b in pairwise(self.fractions))
@@ -71,9 +75,13 @@ class FewLabels(Measure):
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`labels_<percent>`, `sd_<percent>` and `unconverged`."""
         self.check(lambda data: len(workspace.images(data).labels))
-        x, y, ids = workspace.features(model, self.data), labels(self.data, workspace), np.asarray(workspace.images(self.data).ids)
+        x, y, ids = (
+            embedding(model, self.data, self.at, workspace),
+            labels(self.data, workspace),
+            np.asarray(workspace.images(self.data).ids),
+        )
         require_every_class(self, y, self.data.num_classes)
-        shown, truth = workspace.features(model, self.on).double(), labels(self.on, workspace)
+        shown, truth = embedding(model, self.on, self.at, workspace).double(), labels(self.on, workspace)
         orders = [random.permutation(self.seed, "few labels", ids, epoch=draw) for draw in range(self.draws)]
         accuracy, l2 = torch.zeros(2, len(self.fractions), self.draws, dtype=torch.float64)
         counts, unconverged = [], 0

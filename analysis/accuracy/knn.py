@@ -10,6 +10,7 @@ from torch import Tensor
 
 from analysis.checks import require_above, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
+from analysis.representation.embedding import At, embedding, require_at
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
@@ -23,13 +24,15 @@ class KNN(Measure):
 
     `bank=None` is leave-one-out on `on`. Where both are parts of one training split, a sample is removed from its own
     neighbours by its id. Raises `UserError` for k beyond the bank, and for a bank of other classes. `KNNCurve` is the same for
-    several k. A collapsed encoder, which has one output for every image, is at chance: all are classified alike. METRICS 8.
+    several k. `at`: None reads the encoder's features, "projection" what the head makes of them. A collapsed encoder, which has one
+    output for every image, is at chance: all are classified alike. METRICS 8.
     """
 
     on: Dataset
     bank: Dataset | None = None
     k: int = 20
     temperature: float = 0.07
+    at: At | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,6 +40,7 @@ class KNN(Measure):
         require_one_class(self, "on", "bank")
         require(self.k >= 1, self, "k", "must be at least 1", "Use 20, or 200 for large data.")
         require_above(self, "temperature")
+        require_at(self, self.at)
         if self.bank is not None:
             require_same_classes(self, "bank")
 
@@ -49,7 +53,7 @@ class KNN(Measure):
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy`."""
         self.check(lambda dataset: len(workspace.images(dataset).labels))
-        return {"accuracy": accuracies(model, self.on, self.bank, (self.k,), self.temperature, workspace)[0]}
+        return {"accuracy": accuracies(model, self.on, self.bank, self.at, (self.k,), self.temperature, workspace)[0]}
 
 
 def neighbours(on: Dataset, bank: Dataset | None, size: Callable[[Dataset], int]) -> int:
@@ -57,13 +61,14 @@ def neighbours(on: Dataset, bank: Dataset | None, size: Callable[[Dataset], int]
     return size(bank or on) - _share_images(on, bank)
 
 
-def accuracies(model: Model, on: Dataset, bank: Dataset | None, ks: Sequence[int], temperature: float, workspace: Workspace) -> list[float]:
+def accuracies(
+    model: Model, on: Dataset, bank: Dataset | None, at: At | None, ks: Sequence[int], temperature: float, workspace: Workspace
+) -> list[float]:
     """Percent of `on` that the vote of its k nearest of `bank` gets right, for each k of `ks`."""
     ids, labels = _ids_and_labels(on, workspace)
     bank_ids, bank_labels = _ids_and_labels(bank or on, workspace)
-    shared = _share_images(on, bank)
-    features, stored = workspace.features(model, on), workspace.features(model, bank or on)
-    named = (ids, bank_ids) if shared else (None, None)
+    named = (ids, bank_ids) if _share_images(on, bank) else (None, None)
+    features, stored = (embedding(model, data, at, workspace) for data in (on, bank or on))
     predicted = knn_predictions_by_k(features, stored, bank_labels, ks, temperature, *named)
     return [100 * int(right) / len(labels) for right in (predicted == labels).sum(dim=1)]
 

@@ -10,6 +10,7 @@ import numpy as np
 from analysis.accuracy.knn import accuracies, neighbours
 from analysis.checks import require_above, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Drawn, Measure
+from analysis.representation.embedding import At, require_at
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
@@ -31,6 +32,7 @@ class KNNCurve(Measure):
     bank: Dataset | None = None
     ks: tuple[int, ...] = (1, 5, 20, 200)
     temperature: float = 0.07
+    at: At | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,6 +41,7 @@ class KNNCurve(Measure):
         increasing = len(self.ks) > 0 and self.ks[0] >= 1 and all(a < b for a, b in pairwise(self.ks))
         require(increasing, self, "ks", "must be one or more integers from 1 up that increase", "Use (1, 5, 20, 200).")
         require_above(self, "temperature")
+        require_at(self, self.at)
         if self.bank is not None:
             require_same_classes(self, "bank")
 
@@ -51,7 +54,7 @@ class KNNCurve(Measure):
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy` and `k_<k>`."""
         self.check(lambda dataset: len(workspace.images(dataset).labels))
-        curve = accuracies(model, self.on, self.bank, self.ks, self.temperature, workspace)
+        curve = accuracies(model, self.on, self.bank, self.at, self.ks, self.temperature, workspace)
         workspace.keep_arrays(k=np.array(self.ks), accuracy=np.array(curve))
         return {"accuracy": curve[-1], **{f"k_{k}": accuracy for k, accuracy in zip(self.ks, curve, strict=True)}}
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from analysis.checks import require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
+from analysis.representation.embedding import At, embedding, require_at
 from contrast.data.dataset import Dataset
 from contrast.model import Model
 from contrast.probe import HALF_DECADES, fit_probe, require_every_class, require_images, require_strengths
@@ -21,12 +22,14 @@ class LinearProbe(Measure):
     """Top-1 accuracy on `on`, 0 to 100, of the probe fitted on `data`; `l2` is a grid, 1e-6 to 10 by default.
 
     It minimises mean cross-entropy + l2/2 |W|^2, l2 = 1 / (N C) in scikit-learn's terms, on features that are centred and divided by
-    their root mean square deviation. `contrast.LogisticRegression` is the same as a stage, whose classifier other measures may read.
+    their root mean square deviation. `at`: None reads the encoder's features, "projection" what the head makes of them.
+    `contrast.LogisticRegression` is the same as a stage, whose classifier other measures may read.
     """
 
     data: Dataset
     on: Dataset
     l2: tuple[float, ...] = HALF_DECADES
+    at: At | None = None
     version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
@@ -34,6 +37,7 @@ class LinearProbe(Measure):
         require_one_stage(self)
         require_one_class(self, "data", "on")
         require_strengths(self, self.l2)
+        require_at(self, self.at)
         require_same_classes(self, "data")
 
     def check(self, size: Callable[[Dataset], int]) -> None:
@@ -46,8 +50,8 @@ class LinearProbe(Measure):
         labels = _labels(self.data, workspace)
         self.check(lambda data: len(labels))
         require_every_class(self, labels, self.data.num_classes)
-        probe = fit_probe(workspace.features(model, self.data), labels, self.l2)
-        logits = workspace.features(model, self.on).double() @ probe.weight.T + probe.bias
+        probe = fit_probe(embedding(model, self.data, self.at, workspace), labels, self.l2)
+        logits = embedding(model, self.on, self.at, workspace).double() @ probe.weight.T + probe.bias
         truth = _labels(self.on, workspace)
         correct = int((logits.argmax(dim=1) == truth).sum())
         return {"accuracy": 100 * correct / len(truth), "l2": probe.l2, "unconverged": float(probe.unconverged)}

@@ -8,10 +8,13 @@ import torch
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
 
-from analysis import KNN, Accuracy, KNNCurve, LinearProbe
+from analysis import KNN, Accuracy, FewLabels, KNNCurve, LinearProbe
 from analysis.subset import stratified
 from contrast.component import UserError
+from contrast.heads import MLPHead
+from contrast.model import Net
 from contrast.signals import knn_accuracy, knn_predictions, knn_predictions_by_k
 
 
@@ -186,6 +189,21 @@ def test_linear_probe_does_not_depend_on_the_scale_of_the_features(lab, blobs, t
     lab.workspace.memory.features[scaled, held] = 1000 * lab.workspace.features(lab.workspace.model(stage), held)
     grid = (1e-3, 1e-1)
     assert lab.run(LinearProbe(stage, fit, held, grid))[0] == lab.run(LinearProbe(scaled, fit, held, grid))[0]
+
+
+def test_probes_read_the_features_or_what_the_head_makes_of_them(lab, blobs, tuned, pretrained, conv_net):
+    data, test, head = blobs().whole, blobs().held_out("confirm"), MLPHead(1, out=3)
+    net = Net(blobs.mean, blobs.std, conv_net.encoder, head.build(32, 4, torch.Generator().manual_seed(0))).eval()
+    stage = lab.put(pretrained(data, head), net)
+    plain = lab.put(tuned(data), Net(blobs.mean, blobs.std, nn.Sequential(net.encoder, net.top), nn.Identity()).eval())
+    probes = ((KNN, {"on": test, "bank": data}), (KNNCurve, {"on": test, "bank": data, "ks": (1, 9)}))
+    probes += ((LinearProbe, {"data": data, "on": test, "l2": (1e-2,)}), (FewLabels, {"data": data, "on": test, "fractions": (0.2,)}))
+    for probe, given in probes:
+        behind = lab.run(probe(stage, **given, at="projection"))[0]
+        assert behind == pytest.approx(lab.run(probe(plain, **given))[0], rel=1e-6), "those of an encoder that ends in the head"
+        assert behind != lab.run(probe(stage, **given))[0]
+        with pytest.raises(UserError, match=rf"{probe.__name__}\.at = 'projection': asks for one projection head"):
+            probe(plain, **given, at="projection")
 
 
 def test_linear_probe_refuses_bad_grids_and_other_classes(blobs, tuned):
