@@ -1,7 +1,7 @@
 """Corruptions by name, and the one way in: checked images, corrupted, as a file would keep them (METRICS 5).
 
 The constants are those of CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, 2019), whose tables differ: what ImageNet-C does to
-224 pixels a side leaves little of 32.
+224 pixels a side leaves little of 32. ImageNet-C was written as JPEG of quality 85 besides, which is left out here.
 """
 
 from collections.abc import Callable

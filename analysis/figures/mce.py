@@ -20,16 +20,18 @@ _LIGHT = "#E4E4E4"
 
 
 @style()
-def mce(drawn: Sequence[Drawn], baseline: str) -> Figure:
+def mce(drawn: Sequence[Drawn], baseline: str) -> Figure | None:
     """Error in percent of that of `baseline`, the mean first; arrays `ratio`, `corruption` and `published` [C] alike in all.
 
-    Tasks are averaged within a seed, of the seeds that have all of them. Corruptions that are not as published have a star, and are not
-    in the mean. Bars are 95 % t intervals, from three seeds on; below that single seeds are dots.
+    Tasks are averaged within a seed, of the seeds that have all of them; None where no seed has. Corruptions that are not as published
+    have a star, and are not in the mean. Bars are 95 % t intervals, from three seeds on; below that single seeds are dots.
     """
     look = looks(one.method for one in drawn)
     corruptions, known = one_set(drawn)
     names = ["mean", *corruptions]
     values = {method: found for method in look if len(found := _by_seed(drawn, method, known))}
+    if not values:
+        return None
     row = float(np.clip(_EACH * len(values) + 1.5, _LEAST, _MOST))
     figure = Figure(figsize=(COLUMN, (row * len(names) + 11) * MM), layout="constrained")
     axes = figure.subplots()

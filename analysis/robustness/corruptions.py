@@ -32,12 +32,12 @@ class Corruptions(Measure):
     """Top-1 error (percent) and expected calibration error (0 to 1, 15 bins) of `on` under corruptions, each at several severities.
 
     `table`: how strong a severity is; that of "cifar" is for images of about 32 pixels a side, "imagenet" for 224. `corruptions`:
-    the 15 standard ones; `EXTRA` has four more. The images are corrupted alike for every network and seed. `samples`: a
-    stratified subset, None is all. A class without images counts for nothing.
+    the 15 standard ones; `analysis.corruptions.EXTRA` has four more. The images are corrupted alike for every network and seed.
+    `samples`: a stratified subset, None is all. A class without images counts for nothing.
     Results: `error`, the mean corruption error: over severities, then over the corruptions that are those of the published sets;
     `relative`, how far it lies above `clean`, the error without corruption; `all`, the mean with snow, frost and spatter, which are
-    drawn otherwise here (`PROCEDURAL`). `accuracy_<s>` and `ece_<s>` at severity s, 0 for clean, over the corruptions of `error`;
-    `error_<corruption>`, each over the severities. None is divided by a baseline's: `MCE` does that.
+    drawn otherwise here (`analysis.corruptions.PROCEDURAL`). `accuracy_<s>` and `ece_<s>` at severity s, 0 for clean, over the
+    corruptions of `error`; `error_<corruption>`, each over the severities. None is divided by a baseline's: `MCE` does that.
     Arrays: `error` and `ece` [corruptions, severities], `corruption` and `published` [corruptions], `severities`, `clean` (error, ECE).
     """
 
@@ -74,7 +74,7 @@ class Corruptions(Measure):
         """`error`, `clean`, `relative`, `all`, and by severity and corruption; raises `UserError` when outputs are no logits."""
         chosen = stratified(workspace.images(self.on).labels, self.samples)
         pixels, _ = workspace.pixels(self.on, chosen[:2])
-        net, _ = fold(model.net, pixels)
+        net = fold(model.net, pixels)[0].to(memory_format=torch.channels_last)
         require_classes(self, net(pixels).shape[1], self.on)
         part, state = workspace.restore()
         if part == 0:

@@ -78,7 +78,7 @@ class MCE(Measure):
         return means | {f"mce_{name}": value for name, value in zip(names, ratio.tolist(), strict=True)}
 
     @classmethod
-    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
+    def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure | None":
         """The error of each method under every corruption in terms of the baseline's, with intervals."""
         from analysis.figures.mce import mce
 

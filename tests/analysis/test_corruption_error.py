@@ -197,6 +197,7 @@ def test_the_picture_of_mce_has_ratios_within_seeds_and_tasks_and_leaves_the_bas
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     assert [line.get_xdata().tolist() for line in marks] == [[50, 60, 20, 40]]
     assert axes.get_xlabel() == "error (% of that of supce)"
+    assert MCE.figure([shown[0], drawn("simclr", 1, second, (40.0, 30, 20))]) is None
 
 
 def test_an_artefact_says_by_name_what_its_rows_are(lab, put):
