@@ -18,6 +18,7 @@ from analysis.calibration import Calibration as Calibration
 from analysis.geometry import Curvature as Curvature
 from analysis.geometry import HeadLandscape as HeadLandscape
 from analysis.geometry import InPCA as InPCA
+from analysis.geometry import InPCAProjection as InPCAProjection
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import ModeConnectivity as ModeConnectivity
 from analysis.geometry import Progress as Progress

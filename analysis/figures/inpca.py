@@ -1,7 +1,8 @@
 """InPCA: the trajectories of all methods and seeds in one embedding, from ignorance P_0 to truth P_* (Figure 1b).
 
 A panel per task shows axes 1 and 2, a lower one below it axes 1 and 3; both have one unit of length, so that distances can
-be read by eye. A negative eigenvalue makes an axis imaginary: along it, distances count negative.
+be read by eye. A negative eigenvalue makes an axis imaginary: along it, distances count negative. The lowest panel has the first
+eigenvalues with their signs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from analysis.measure import Drawn
 from contrast.component import UserError
 
 _HALO = [withStroke(linewidth=2, foreground="white")]
+_SCREE, _BARS = 9.0, 10  # mm of the lowest panel, and how many axes it has
 _WIDER, _TALLER = 1.8, 1.3  # room for the names of the ends, at their left and right
 
 
@@ -31,7 +33,7 @@ class _Path:
 
 @style()
 def inpca(drawn: Sequence[Drawn]) -> Figure:
-    """A pair of panels per measure, labelled with each axis' share of stress, lambda_k^2 / sum_j lambda_j^2.
+    """Three panels per measure, labelled with each axis' share of stress, lambda_k^2 / sum_j lambda_j^2.
 
     Arrays `coordinates` [M, 5], signed `eigenvalues` of all axes, `model` [M] (index into `of`, -1 for P_0, -2 for P_*) and
     `epoch` [M]; the methods come from `of`.
@@ -41,18 +43,20 @@ def inpca(drawn: Sequence[Drawn]) -> Figure:
     rows = -(-len(drawn) // columns)
     across = 22.0 if columns == 2 else 64.0  # mm of a panel
     upper, lower = _aspects(drawn)
-    height = rows * (across * (upper + lower) + 19)
+    height = rows * (across * (upper + lower) + 19 + 19)
     figure = Figure(figsize=(COLUMN, (height + 2) * MM), layout="constrained")
-    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[upper, lower] * rows)
+    grid = figure.subplots(3 * rows, columns, squeeze=False, height_ratios=[upper, lower, _SCREE / across] * rows)
     for axes in grid.flat:
         axes.set_visible(False)
     for i, one in enumerate(drawn):
-        pair = grid[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
-        _pair(pair[0], pair[1], one, look, upper, lower)
-        pair[0].set_title(title_of(one.panel))
+        above, below, scree = grid[3 * (i // columns) : 3 * (i // columns) + 3, i % columns]
+        _pair(above, below, one, look, upper, lower)
+        _scree(scree, np.asarray(one.arrays["eigenvalues"], dtype=float))
+        above.set_title(title_of(one.panel))
     counts = [sum(method == label for method, _ in one.of) for one in drawn for label in dict.fromkeys(label for label, _ in one.of)]
     thin = "thick: mean of " + seeds_in_words(counts) + "; thin: single seeds" if max(counts) > 1 else seeds_in_words(counts)
-    key(figure, look, f"{thin}; marker: last epoch; %: share of stress; imag.: negative eigenvalue")
+    grey = "; grey: the runs that the axes were made of" if any(True for one in drawn for _ in _behind(one)) else ""
+    key(figure, look, f"{thin}; marker: last epoch; %: share of stress; imag., hollow: negative eigenvalue{grey}")
     return figure
 
 
@@ -67,6 +71,8 @@ def _pair(upper: Axes, lower: Axes, one: Drawn, look: dict[str, Look], tall: flo
         axes.set(xlim=_around(coordinates[:, 0], span), ylim=_around(coordinates[:, k], span * aspect), box_aspect=aspect)
         axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 3, 4, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 3, 4, 5, 10]))
+        for points in _behind(one):
+            axes.plot(points[:, 0], points[:, k], color="#B0B0B0", lw=0.4, zorder=1)
         for path in _paths(one):
             axes.plot(path.points[:, 0], path.points[:, k], color=look[path.method].colour, lw=0.4, alpha=0.8, zorder=2)
         for method in dict.fromkeys(method for method, _ in one.of):
@@ -74,7 +80,7 @@ def _pair(upper: Axes, lower: Axes, one: Drawn, look: dict[str, Look], tall: flo
         _mark_ends(axes, one, k)
         axes.set_ylabel(f"PC{k + 1}\n{names[k]}")
     upper.tick_params(labelbottom=False)
-    lower.set_xlabel(f"PC1, {names[0]}")
+    lower.set_xlabel(f"PC1 ({names[0]})")
 
 
 def _paths(one: Drawn) -> Iterator[_Path]:
@@ -88,6 +94,25 @@ def _paths(one: Drawn) -> Iterator[_Path]:
             )
         rows = rows[np.argsort(epoch[rows], kind="stable")]
         yield _Path(method, epoch[rows], one.arrays["coordinates"][rows])
+
+
+def _scree(axes: Axes, eigenvalues: np.ndarray) -> None:
+    """The first eigenvalues with their signs, those of imaginary axes hollow."""
+    axes.set_visible(True)
+    first = eigenvalues[:_BARS]
+    colours = ["black" if value >= 0 else "white" for value in first]
+    axes.bar(np.arange(1, len(first) + 1), first, width=0.7, color=colours, edgecolor="black", lw=0.6)
+    axes.axhline(0, color="black", lw=0.6)
+    axes.set(xlabel="axis", ylabel="$\\lambda$ (nats)", xlim=(0.4, _BARS + 0.6), xticks=[1, 4, 7, 10])
+    axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+
+
+def _behind(one: Drawn) -> Iterator[np.ndarray]:
+    """The points of the trajectories that the axes were made of, where others lie on these axes."""
+    model, epoch = np.asarray(one.arrays["model"]), np.asarray(one.arrays["epoch"])
+    for i in np.unique(model[model < -2]):
+        rows = np.flatnonzero(model == i)
+        yield one.arrays["coordinates"][rows[np.argsort(epoch[rows], kind="stable")]]
 
 
 def _mean(axes: Axes, paths: Sequence[_Path], k: int, look: Look) -> None:

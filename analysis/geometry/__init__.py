@@ -3,6 +3,7 @@
 from analysis.geometry.curvature import Curvature as Curvature
 from analysis.geometry.head_landscape import HeadLandscape as HeadLandscape
 from analysis.geometry.inpca import InPCA as InPCA
+from analysis.geometry.inpca_projection import InPCAProjection as InPCAProjection
 from analysis.geometry.landscape import Landscape as Landscape
 from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnectivity
 from analysis.geometry.progress import Progress as Progress

@@ -60,6 +60,19 @@ def pairwise(log_probs: Float[Tensor, "m n c"], precision: torch.dtype = torch.f
     return total.clamp_(min=0), clipped / max(1, samples * models * (models - 1))
 
 
+def between(log_p: Float[Tensor, "k n c"], log_q: Float[Tensor, "m n c"]) -> tuple[Float[Tensor, "k m"], float]:
+    """d_B of every model of one stack and every model of another, float64, and the clipped share; memory is O(K M)."""
+    samples = log_p.shape[1]
+    block = max(1, _BLOCK_BYTES // (8 * max(len(log_p) * len(log_q), (len(log_p) + len(log_q)) * log_p.shape[2])))
+    total, clipped = torch.zeros(len(log_p), len(log_q), dtype=torch.float64), 0
+    for start in range(0, samples, block):
+        one, other = (spheres(stack[:, start : start + block]).transpose(0, 1) for stack in (log_p, log_q))
+        coefficients = one @ other.transpose(1, 2)
+        clipped += int((coefficients < FLOOR).sum())
+        total -= coefficients.clamp_(FLOOR, 1).log_().sum(dim=0)
+    return total / samples, clipped / (samples * total.numel())
+
+
 def _least(roots: Float[Tensor, "n m c"]) -> Float[Tensor, " n"]:
     """A lower bound of every sample's coefficients of two different models.
 

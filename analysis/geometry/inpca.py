@@ -48,16 +48,17 @@ class InPCA(Measure):
         require(isinstance(self.of, tuple), self, "of", "must be a tuple of stages", "Pass of=(tuned, ...), one or more.")
         require_one_class_tuned(self)
         require(1 <= self.dimensions <= _KEPT, self, "dimensions", f"must be between 1 and {_KEPT}", "Use 3.")
-        tasks = {getattr(stage, field.name) for stage in self._stages for field in fields(stage) if field.name == "data"}
+        tasks = {getattr(stage, field.name) for stage in self.stages for field in fields(stage) if field.name == "data"}
         require(len(tasks) <= 1, self, "of", "must be runs on one data set", "Make one InPCA a task.")
 
     @property
-    def _stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Stage, ...]:
+        """`of`, which is a tuple."""
         return self.of if isinstance(self.of, tuple) else (self.of,)
 
     def measure(self, model: tuple[Model, ...], workspace: Workspace) -> Metrics:
         """`explained_stress`, `explained_norm`, `negative_share`, `clipped_share` and, where computable, `seed_spread`."""
-        rows = self._rows(workspace)
+        rows = landmarks(self, workspace)
         distance, clipped = pairwise(rows.log_probs)
         eigenvalues, coordinates = embed(distance)
         coordinates = _oriented(coordinates, progress(rows.log_probs, rows.labels))
@@ -70,23 +71,8 @@ class InPCA(Measure):
         spread = self._seed_spread(distance.numpy(), rows.owner)
         return results if spread is None else {**results, "seed_spread": spread}
 
-    def _rows(self, workspace: Workspace) -> "_Rows":
-        kept = [workspace.of(stage).arrays() for stage in self._stages]
-        require(all("log_probs" in arrays for arrays in kept), self, "of", "must keep log-probabilities", "Measure Finetunes.")
-        equal = all(np.array_equal(arrays[name], kept[0][name]) for arrays in kept for name in ("labels", "ids"))
-        require(equal, self, "of", "must have the same samples and labels", "Make one InPCA a task.")
-        labels = torch.from_numpy(kept[0]["labels"])
-        samples, classes = kept[0]["log_probs"].shape[1:]
-        require(classes >= 2, self, "of", "knows one class, so there is nothing to learn", "Use two classes or more.")
-        ends = torch.stack([uniform_model(samples, classes), true_model(labels, classes)]).float()
-        log_probs = torch.cat([*(torch.from_numpy(arrays["log_probs"]) for arrays in kept), ends])
-        lengths = [len(arrays["log_probs"]) for arrays in kept]
-        owner = np.concatenate([np.repeat(np.arange(len(kept)), lengths), [IGNORANCE, TRUTH]])
-        epoch = np.concatenate([*(np.arange(length) for length in lengths), [0, 0]])
-        return _Rows(log_probs, labels, owner, epoch)
-
     def _seed_spread(self, distance: np.ndarray, owner: np.ndarray) -> float | None:
-        recipes = [_without_seeds(stage) for stage in self._stages]
+        recipes = [_without_seeds(stage) for stage in self.stages]
         pairs = [(i, j) for i in range(len(recipes)) for j in range(i) if recipes[i] == recipes[j]]
         if not pairs:
             return None
@@ -104,13 +90,38 @@ class InPCA(Measure):
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Log-probabilities [M, N, C] of all rows and labels [N]; whose row it is [M], and of which epoch [M]."""
+class Rows:
+    """Log-probabilities [M, N, C] of all rows and labels [N]; whose row it is [M], and of which epoch [M]; the samples' ids [N]."""
 
     log_probs: Tensor
     labels: Tensor
     owner: np.ndarray
     epoch: np.ndarray
+    ids: np.ndarray
+
+
+def trajectories(measure: Measure, stages: Sequence[Stage], workspace: Workspace) -> Rows:
+    """The epochs of `stages`, one after the other. Raises `UserError` where they are not of the same samples and labels."""
+    kept = [workspace.of(stage).arrays() for stage in stages]
+    require(all("log_probs" in arrays for arrays in kept), measure, "of", "must keep log-probabilities", "Measure Finetunes.")
+    equal = all(np.array_equal(arrays[name], kept[0][name]) for arrays in kept for name in ("labels", "ids"))
+    require(equal, measure, "of", "must have the same samples and labels", "Make one InPCA a task.")
+    classes = kept[0]["log_probs"].shape[2]
+    require(classes >= 2, measure, "of", "knows one class, so there is nothing to learn", "Use two classes or more.")
+    log_probs = torch.cat([torch.from_numpy(arrays["log_probs"]) for arrays in kept])
+    lengths = [len(arrays["log_probs"]) for arrays in kept]
+    owner = np.repeat(np.arange(len(kept)), lengths)
+    epoch = np.concatenate([np.arange(length) for length in lengths])
+    return Rows(log_probs, torch.from_numpy(kept[0]["labels"]), owner, epoch, kept[0]["ids"])
+
+
+def landmarks(measure: InPCA, workspace: Workspace) -> Rows:
+    """The rows that `measure` embeds: its trajectories, then P_0 and P*."""
+    rows = trajectories(measure, measure.stages, workspace)
+    samples, classes = rows.log_probs.shape[1:]
+    ends = torch.stack([uniform_model(samples, classes), true_model(rows.labels, classes)]).float()
+    owner, epoch = np.concatenate([rows.owner, [IGNORANCE, TRUTH]]), np.concatenate([rows.epoch, [0, 0]])
+    return Rows(torch.cat([rows.log_probs, ends]), rows.labels, owner, epoch, rows.ids)
 
 
 def embed(distance: Float[Tensor, "m m"]) -> tuple[Float[Tensor, " m"], Float[Tensor, "m m"]]:
@@ -120,6 +131,21 @@ def embed(distance: Float[Tensor, "m m"]) -> tuple[Float[Tensor, " m"], Float[Te
     order = values.abs().argsort(descending=True)
     values = values[order]
     return values, vectors[:, order] * values.abs().sqrt()
+
+
+def centred(to_landmarks: Float[Tensor, "k m"], distance: Float[Tensor, "m m"]) -> Float[Tensor, "k m"]:
+    """The rows that new points would have in W, from their distances to the landmarks and the landmarks' own."""
+    across = to_landmarks - distance.mean(dim=0) - to_landmarks.mean(dim=1, keepdim=True) + distance.mean()
+    return -0.5 * across
+
+
+def project(rows: Float[Tensor, "k m"], eigenvalues: Float[Tensor, " a"], coordinates: Float[Tensor, "m a"]) -> Float[Tensor, "k a"]:
+    """Where new points lie on axes that stay as they are, x = Lambda^-1 U^T w in the units of `coordinates`, w being `centred` rows.
+
+    A landmark gets its own coordinates. An axis that has nothing, which rounding may have left a little, gives 0.
+    """
+    something = eigenvalues.abs() > 1e-12 * eigenvalues.abs().max()
+    return torch.where(something, rows @ coordinates / torch.where(something, eigenvalues, 1.0), 0.0)
 
 
 def explained_stress(eigenvalues: Float[Tensor, " m"], dimensions: int) -> float:

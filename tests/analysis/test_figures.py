@@ -234,6 +234,13 @@ def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
     return Drawn("", panel, 0, {"explained_stress": 1.0}, arrays, ANY, of)
 
 
+def added(one):
+    """As if the first run were new and lay on the axes of the others."""
+    model = one.arrays["model"]
+    arrays = one.arrays | {"model": np.where(model > 0, -2 - model, model)}
+    return replace(one, arrays=arrays, of=one.of[:1])
+
+
 def candidates(arms=("",)):
     found = []
     for i in range(18):
@@ -315,6 +322,7 @@ PICTURES = {
     "mode connectivity": lambda: mode_connectivity([connected()]),
     "mode connectivity of four tasks": lambda: mode_connectivity([connected(str(p), methods=METHODS[:1], seeds=3) for p in range(4)]),
     "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
+    "inpca of new runs": lambda: inpca([added(embedded(str(p), seeds=1)) for p in range(2)]),
     "inpca of one task": lambda: inpca([embedded(seeds=1)]),
     "masks": lambda: masks(family(masks_of, methods=("",), panels=1)),
     "masks of two tasks, eight methods": lambda: masks(family(masks_of, methods=[f"method number {i}" for i in range(8)], panels=2)),
@@ -483,9 +491,11 @@ def test_a_band_of_accuracies_stays_between_0_and_100():
 
 def test_inpca_names_each_axis_by_its_share_of_stress_and_has_one_unit_of_length():
     figure = inpca([embedded()])
-    upper, lower = figure.axes
+    upper, lower, scree = figure.axes
     FigureCanvasAgg(figure).draw()
-    assert (lower.get_xlabel(), upper.get_ylabel(), lower.get_ylabel()) == ("PC1, 88 %, real", "PC2\n9.8 %, real", "PC3\n2.4 %, imag.")
+    assert (lower.get_xlabel(), upper.get_ylabel(), lower.get_ylabel()) == ("PC1 (88 %, real)", "PC2\n9.8 %, real", "PC3\n2.4 %, imag.")
+    assert [bar.get_height() for bar in scree.patches[:4]] == [3, 1, -0.5, 0]
+    assert [to_hex(bar.get_facecolor()) for bar in scree.patches[1:3]] == ["#000000", "#ffffff"]
     scales = [(axes.bbox.width / np.ptp(axes.get_xlim()), axes.bbox.height / np.ptp(axes.get_ylim())) for axes in (upper, lower)]
     assert np.ravel(scales) == pytest.approx(scales[0][0], rel=1e-3)
 
@@ -499,6 +509,15 @@ def test_inpca_draws_each_seed_the_mean_and_both_ends():
         assert np.stack([x, y], axis=1) == pytest.approx(rows.mean(axis=0)[:, :2]), method
     stars = [line.get_xydata()[0] for line in upper.lines if line.get_marker() == "*"]
     assert np.array(stars) == pytest.approx(one.arrays["coordinates"][-2:, :2])
+
+
+def test_inpca_draws_the_runs_that_its_axes_were_made_of_in_grey_behind_new_ones():
+    one = added(embedded(seeds=1))
+    upper = inpca([one]).axes[0]
+    grey = [line.get_xydata() for line in upper.lines if to_hex(line.get_color()) == "#b0b0b0"]
+    assert len(grey) == 2
+    for found, i in zip(grey, (-4, -3), strict=True):
+        assert found == pytest.approx(one.arrays["coordinates"][one.arrays["model"] == i][:, :2])
 
 
 def test_inpca_refuses_labels_that_are_not_of_its_own_runs():

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from analysis import InPCA
-from analysis.geometry.bhattacharyya import FLOOR, pairwise, true_model, uniform_model
-from analysis.geometry.inpca import embed, explained_stress
+from analysis import InPCA, InPCAProjection
+from analysis.geometry.bhattacharyya import FLOOR, between, pairwise, true_model, uniform_model
+from analysis.geometry.inpca import centred, embed, explained_stress, project
 from contrast.component import UserError
 
 
@@ -69,6 +69,29 @@ def test_a_family_with_one_parameter_has_one_dominant_axis():
     assert (steps > 0).all() or (steps < 0).all()
 
 
+def test_a_landmark_that_is_projected_gets_its_own_coordinates():
+    p, labels = models(14, scale=3.0)
+    p = torch.cat([p, uniform_model(40, 5)[None], true_model(labels, 5)[None]])
+    distance, _ = pairwise(p)
+    values, x = embed(distance)
+    again, clipped = between(p[3:9], p)
+    assert (again - distance[3:9]).abs().max() < 1e-12
+    assert clipped == (torch.cat([((u / 2).exp() * (p / 2).exp()).sum(2).flatten() for u in p[3:9]]) < FLOOR).double().mean()
+    placed = project(centred(again, distance), values[:5], x[:, :5])
+    assert (placed - x[3:9, :5]).abs().max() < 1e-10
+
+
+def test_on_all_axes_a_new_point_keeps_what_of_its_distances_the_landmarks_span():
+    """In a flat space the rule is the orthogonal projection: the landmarks here span a plane, and the new points lie in it."""
+    draws = torch.Generator().manual_seed(0)
+    old, new = torch.randn(9, 2, dtype=torch.float64, generator=draws), torch.randn(4, 2, dtype=torch.float64, generator=draws)
+    distance = torch.cdist(old, old) ** 2
+    values, x = embed(distance)
+    placed = project(centred(torch.cdist(new, old) ** 2, distance), values[:5], x[:, :5])
+    assert (torch.cdist(placed[:, :2], x[:, :2]) - torch.cdist(new, old)).abs().max() < 1e-10
+    assert placed[:, 2:].abs().max() == 0
+
+
 def trajectories(lab, blobs, tuned, runs, epochs=4):
     data = blobs().fit("search")
     images = lab.workspace.images(data)
@@ -106,6 +129,44 @@ def test_inpca_measure_embeds_all_runs_and_one_copy_of_each_end(lab, blobs, tune
     assert first[-1] > first[-2], "axis 1 points from ignorance to truth"
     largest = np.take_along_axis(arrays["coordinates"], np.abs(arrays["coordinates"]).argmax(0)[None], 0)[0]
     assert (largest[1:] > 0).all()
+
+
+def test_projection_measure_puts_new_runs_on_the_axes_that_are_there(lab, blobs, tuned):
+    old = trajectories(lab, blobs, tuned, [(0, "simclr"), (0, "supcon")])
+    (new,) = trajectories(lab, blobs, tuned, [(7, "vae")])
+    onto = InPCA(old, dimensions=2)
+    _, axes = lab.run(onto)
+    lab.put(onto, **axes)
+    results, arrays = lab.run(InPCAProjection((old[1], new), onto=onto))
+    assert arrays["model"].tolist() == [0] * 4 + [1] * 4 + [-3] * 4 + [-4] * 4 + [-1, -2]
+    assert arrays["epoch"].tolist() == [0, 1, 2, 3] * 4 + [0, 0]
+    assert np.abs(arrays["coordinates"][:4] - axes["coordinates"][4:8]).max() < 1e-10
+    assert np.array_equal(arrays["coordinates"][8:], axes["coordinates"])
+    assert np.array_equal(arrays["eigenvalues"], axes["eigenvalues"])
+    assert 0 < results["explained_stress"] <= 1
+    alone, _ = lab.run(InPCAProjection((old[1],), onto=onto))
+    kept = [torch.from_numpy(lab.workspace.of(stage).arrays()["log_probs"]) for stage in old]
+    labels = torch.from_numpy(lab.workspace.images(new.data).labels)
+    ends = torch.stack([uniform_model(len(labels), 4), true_model(labels, 4)]).float()
+    values, x = embed(pairwise(torch.cat([*kept, ends]))[0])
+    whole, two = ((x[4:8, :k] * values[:k].sign()) @ x[:, :k].T for k in (10, 2))
+    expected = 1 - ((whole - two).square().sum() / whole.square().sum()).item()
+    assert alone["explained_stress"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_projection_measure_refuses_runs_of_another_task(lab, blobs, tuned):
+    (one,) = trajectories(lab, blobs, tuned, [(0, "simclr")])
+    onto = InPCA((one,))
+    with pytest.raises(UserError, match=r"InPCAProjection\.of = .*data set of `onto`"):
+        InPCAProjection((tuned(blobs().whole),), onto=onto)
+    with pytest.raises(UserError, match="a tuple of stages"):
+        InPCAProjection(one, onto=onto)
+    lab.put(onto, **lab.run(onto)[1])
+    kept = lab.workspace.of(one).arrays()
+    for seed, (field, values) in enumerate({"labels": kept["labels"][::-1], "ids": kept["ids"] + 1}.items()):
+        strange = lab.put(tuned(one.data, seed=30 + seed), **(kept | {field: values}))
+        with pytest.raises(UserError, match="samples and labels of `onto`"):
+            lab.run(InPCAProjection((strange,), onto=onto))
 
 
 def test_inpca_of_single_seeds_has_no_spread(lab, blobs, tuned):
