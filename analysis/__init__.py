@@ -24,6 +24,7 @@ from analysis.geometry import ModeConnectivity as ModeConnectivity
 from analysis.geometry import Progress as Progress
 from analysis.geometry import RadiusFlatness as RadiusFlatness
 from analysis.geometry import Sharpness as Sharpness
+from analysis.geometry import Tube as Tube
 from analysis.measure import Measure as Measure
 from analysis.representation import CKA as CKA
 from analysis.representation import Alignment as Alignment

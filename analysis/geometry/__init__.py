@@ -9,3 +9,4 @@ from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnecti
 from analysis.geometry.progress import Progress as Progress
 from analysis.geometry.radius_flatness import RadiusFlatness as RadiusFlatness
 from analysis.geometry.sharpness import Sharpness as Sharpness
+from analysis.geometry.tube import Tube as Tube

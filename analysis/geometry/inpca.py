@@ -72,7 +72,7 @@ class InPCA(Measure):
         return results if spread is None else {**results, "seed_spread": spread}
 
     def _seed_spread(self, distance: np.ndarray, owner: np.ndarray) -> float | None:
-        recipes = [_without_seeds(stage) for stage in self.stages]
+        recipes = [without_seeds(stage) for stage in self.stages]
         pairs = [(i, j) for i in range(len(recipes)) for j in range(i) if recipes[i] == recipes[j]]
         if not pairs:
             return None
@@ -162,10 +162,10 @@ def _oriented(coordinates: Tensor, t: Tensor) -> Tensor:
     return coordinates * torch.where(largest < 0, -1.0, 1.0)
 
 
-def _without_seeds(value: object) -> object:
+def without_seeds(value: object) -> object:
     """What of a value remains when every field named `seed` is left out; equal for replicates of one recipe."""
     if isinstance(value, tuple):
-        return tuple(_without_seeds(item) for item in value)
+        return tuple(without_seeds(item) for item in value)
     if isinstance(value, Component):
-        return (type(value), *(_without_seeds(getattr(value, field.name)) for field in fields(value) if field.name != "seed"))
+        return (type(value), *(without_seeds(getattr(value, field.name)) for field in fields(value) if field.name != "seed"))
     return value

@@ -46,6 +46,7 @@ from analysis.figures.spectra import spectra
 from analysis.figures.suppression import suppression
 from analysis.figures.table1 import accuracy_table, table1
 from analysis.figures.transform_probe import transform_probe
+from analysis.figures.tube import tube
 from analysis.measure import Drawn, Measure
 from analysis.statistics import interval
 from contrast.component import UserError
@@ -234,6 +235,13 @@ def embedded(panel="", methods=METHODS, seeds=3, epochs=8):
     return Drawn("", panel, 0, {"explained_stress": 1.0}, arrays, ANY, of)
 
 
+def tube_of(panel="", methods=METHODS, seeds=3):
+    of = tuple((method, 10 * seed) for method in methods for seed in range(seeds))
+    t, draws = np.linspace(0.05, 0.7, 51), np.random.default_rng(len(panel))
+    distance = 0.2 * t[:, None, None] * (0.5 + draws.uniform(size=(len(of), len(of))))
+    return Drawn("", panel, 0, {"distance": 0.1}, {"t": t, "distance": distance + distance.transpose(0, 2, 1)}, ANY, of)
+
+
 def added(one):
     """As if the first run were new and lay on the axes of the others."""
     model = one.arrays["model"]
@@ -322,6 +330,8 @@ PICTURES = {
     "mode connectivity": lambda: mode_connectivity([connected()]),
     "mode connectivity of four tasks": lambda: mode_connectivity([connected(str(p), methods=METHODS[:1], seeds=3) for p in range(4)]),
     "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
+    "tube": lambda: tube([tube_of(str(p)) for p in range(4)]),
+    "tube of one task, two seeds": lambda: tube([tube_of(seeds=2)]),
     "inpca of new runs": lambda: inpca([added(embedded(str(p), seeds=1)) for p in range(2)]),
     "inpca of one task": lambda: inpca([embedded(seeds=1)]),
     "masks": lambda: masks(family(masks_of, methods=("",), panels=1)),
@@ -518,6 +528,16 @@ def test_inpca_draws_the_runs_that_its_axes_were_made_of_in_grey_behind_new_ones
     assert len(grey) == 2
     for found, i in zip(grey, (-4, -3), strict=True):
         assert found == pytest.approx(one.arrays["coordinates"][one.arrays["model"] == i][:, :2])
+
+
+def test_tube_draws_the_mean_over_a_methods_pairs_and_nothing_of_single_seeds():
+    one = tube_of()
+    axes = tube([one]).axes[0]
+    for i, look in enumerate(looks(METHODS).values()):
+        pairs = [one.arrays["distance"][:, 3 * i + a, 3 * i + b] for a, b in ((0, 1), (0, 2), (1, 2))]
+        x, y = means(axes, look.colour)
+        assert (x, y) == (pytest.approx(one.arrays["t"]), pytest.approx(np.mean(pairs, axis=0)))
+    assert tube([tube_of(seeds=1)]) is None
 
 
 def test_inpca_refuses_labels_that_are_not_of_its_own_runs():

@@ -60,6 +60,7 @@ from analysis import (
     Spectrum,
     TopK,
     TransformProbe,
+    Tube,
     Uniformity,
 )
 from contrast import (
@@ -247,7 +248,7 @@ EXAMPLES: list[Component] = [
     SameImages((TUNED, Finetune(NET, data=Digits(), seed=7)), on=Digits(part="test")),
     *(Calibration(TUNED, on=Digits(part="test")), Calibration(TUNED, on=Digits(part="test"), fit_on=Digits(part="held_out"), bins=10)),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
-    InPCAProjection((TUNED,), onto=InPCA((TUNED,))),
+    *(InPCAProjection((TUNED,), onto=InPCA((TUNED,))), Tube((TUNED, TUNED))),
     *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits()), LiDAR(NET, on=Digits(), views=SimCLRViews(10)), CKA((NET, NET), on=Digits())),
     *(IntrinsicDimension(NET, on=Digits()), NeuralCollapse(TUNED, on=Digits()), Entropies(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
