@@ -21,6 +21,7 @@ from analysis.geometry import InPCA as InPCA
 from analysis.geometry import InPCAProjection as InPCAProjection
 from analysis.geometry import Landscape as Landscape
 from analysis.geometry import ModeConnectivity as ModeConnectivity
+from analysis.geometry import PretrainingProgress as PretrainingProgress
 from analysis.geometry import Progress as Progress
 from analysis.geometry import RadiusFlatness as RadiusFlatness
 from analysis.geometry import Sharpness as Sharpness

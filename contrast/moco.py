@@ -29,7 +29,7 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, odd_norm, trained_net
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class MoCo(Stage):
     cheat, and is what a network without batch normalisation takes. The defaults of these four are those published for CIFAR-10, with
     batches of 512, `SGD(0.06, weight_decay=5e-4)`, `Cosine(0.0)` and 200 epochs; for ImageNet they are 65536, 0.999, 0.07 and batches
     of 256. Several processes compute what one does; then `norm_groups` must be a multiple of their number.
-    Results: `loss` of the last epoch.
+    `snapshots` keeps encoders of the query network as in `Pretrain`. Results: `loss` of the last epoch.
     """
 
     data: Dataset
@@ -60,6 +60,7 @@ class MoCo(Stage):
     temperature: float = 0.1
     norm_groups: int | None = 8
     precision: Literal["fp32", "bf16"] = "fp32"
+    snapshots: int | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -111,7 +112,8 @@ class MoCo(Stage):
             size, seed = self.batch_size, self.seed
             return train_epoch(pair.query, images, step, optimizer, batch_size=size, lr=lr, seed=seed, epoch=number, batching=FullBatches())
 
-        metrics = yield from train(self, workspace, pair, pair.query, optimizer, epoch)
+        kept = snapshots_of(self, workspace, pair.query)
+        metrics = yield from train(self, workspace, pair, pair.query, optimizer, epoch, snapshots=kept)
         workspace.keep_weights(pair.query.state_dict())
         return {"loss": metrics["loss"]}
 

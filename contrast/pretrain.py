@@ -36,7 +36,7 @@ from contrast.optim.schedule import Schedule
 from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, train
+from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ class Pretrain(Stage):
     and gives the same results to rounding; it takes no penalty, whose second derivative torch does not compile, and one process.
     `mix` (`MixUp`, `CutMix`) mixes each image, after its views are made, with the one before it in the batch, for a loss that takes
     shares of classes. `views` may make images of another size than those of `data`; monitors and measures read these as they are.
+    `snapshots` (1 to `epochs`) keeps the encoder of so many epochs, evenly to the last, and the initial one, for `PretrainingProgress`.
     Results: `loss` of the last epoch, and what the loss reports of its constants (such as `lambda_eff`).
     """
 
@@ -71,6 +72,7 @@ class Pretrain(Stage):
     chunk: int | None = None
     compiled: bool | None = None
     mix: Mix | None = None
+    snapshots: int | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -145,7 +147,7 @@ class Pretrain(Stage):
                 net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=number, batching=self.batches
             )
 
-        metrics = yield from train(self, workspace, net, net, optimizer, epoch)
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshots_of(self, workspace, net))
         workspace.keep_weights(net.state_dict())
         with torch.no_grad():
             width = net.eval().forward(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]

@@ -151,11 +151,11 @@ class Workspace:
         with _replacing(self.folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
-    def keep_weights(self, weights: dict[str, Tensor]) -> None:
+    def keep_weights(self, weights: dict[str, Tensor], file: str = "weights.safetensors") -> None:
         """Keep weights beside the results, as safetensors."""
         if not self.processes.first:
             return
-        with _replacing(self.folder / "weights.safetensors") as temporary:
+        with _replacing(self.folder / file) as temporary:
             temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in weights.items()}))
 
     def save(self, epoch: int, metrics: Metrics, state: dict[str, Tensor]) -> None:

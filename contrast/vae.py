@@ -33,7 +33,7 @@ from contrast.optim.rates import set_rate
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
 from contrast.stage import Diverged, Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, train, view_size
+from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train, view_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class VAE(Stage):
     z is drawn an image and epoch. `views` gives the one view that is encoded and reconstructed. `precision` is that of the
     networks; the terms are always computed in float32. The protocol has batches of 1,000, 10 epochs and Adam(1e-3); the
     encoder's initial weights are those of a `Pretrain` of the same encoder and seed.
+    `snapshots` keeps encoders as in `Pretrain`.
     Results: `loss`, `reconstruction` and `kl` (without `beta`), means over the steps of the last epoch.
     """
 
@@ -60,6 +61,7 @@ class VAE(Stage):
     views: Views = Plain()
     schedule: Schedule = LinearDecay()
     precision: Literal["fp32", "bf16"] = "fp32"
+    snapshots: int | None = None
     parallel: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class VAE(Stage):
         workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
         epoch = partial(_train_epoch, self, net, images, optimizer, workspace)
-        metrics = yield from train(self, workspace, net, net, optimizer, epoch)
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshots_of(self, workspace, net))
         workspace.keep_weights(net.state_dict())
         return {name: metrics[name] for name in ("loss", "reconstruction", "kl")}
 

@@ -1,4 +1,4 @@
-"""Progress t_w along fine-tuning: how far each method has come from ignorance to truth, epoch by epoch (Figure 2a).
+"""Progress t_w along a training: how far each method has come from ignorance to truth, epoch by epoch (Figure 2a).
 
 t_w is the place on the geodesic from P_0 (uniform, t = 0) to P_* (one-hot truth, t = 1) that lies nearest to the model.
 """
@@ -16,16 +16,18 @@ from analysis.statistics import band
 
 
 @style()
-def progress(drawn: Sequence[Drawn]) -> Figure:
-    """t_w (0 to 1) against the fine-tuning epoch, a panel per task, a line per method; arrays `t` [E+1] of epochs 0..E."""
+def progress(drawn: Sequence[Drawn], label: str = "fine-tuning epoch") -> Figure:
+    """t_w (0 to 1) against the epoch, a panel per task, a line per method; arrays `t` [E+1] of epochs 0..E, or of those in `epoch`."""
     groups = grouped(drawn)
     look = looks(one.method for one in drawn)
     figure, panels = sheet(len(groups), 30 if len(groups) > 1 else 48)
     for axes, (panel, methods) in zip(panels, groups.items(), strict=True):
         axes.set_title(title_of(panel))
         for method, group in methods.items():
-            seed_lines(axes, np.arange(stacked(group, "t").shape[1]), stacked(group, "t"), look[method])
-    bottom_label(panels, "fine-tuning epoch")
+            t = stacked(group, "t")
+            epochs = stacked(group, "epoch")[0] if "epoch" in group[0].arrays else np.arange(t.shape[1])
+            seed_lines(axes, epochs, t, look[method])
+    bottom_label(panels, label)
     figure.supylabel("progress $t_w$  ($P_0$: 0, $P_*$: 1)")
     key(figure, look, lines_in_words(len(group) for methods in groups.values() for group in methods.values()))
     return figure

@@ -6,6 +6,7 @@ from analysis.geometry.inpca import InPCA as InPCA
 from analysis.geometry.inpca_projection import InPCAProjection as InPCAProjection
 from analysis.geometry.landscape import Landscape as Landscape
 from analysis.geometry.mode_connectivity import ModeConnectivity as ModeConnectivity
+from analysis.geometry.pretraining_progress import PretrainingProgress as PretrainingProgress
 from analysis.geometry.progress import Progress as Progress
 from analysis.geometry.radius_flatness import RadiusFlatness as RadiusFlatness
 from analysis.geometry.sharpness import Sharpness as Sharpness

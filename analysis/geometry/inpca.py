@@ -111,7 +111,7 @@ def trajectories(measure: Measure, stages: Sequence[Stage], workspace: Workspace
     log_probs = torch.cat([torch.from_numpy(arrays["log_probs"]) for arrays in kept])
     lengths = [len(arrays["log_probs"]) for arrays in kept]
     owner = np.repeat(np.arange(len(kept)), lengths)
-    epoch = np.concatenate([np.arange(length) for length in lengths])
+    epoch = np.concatenate([arrays.get("epoch", np.arange(len(arrays["log_probs"]))) for arrays in kept])
     return Rows(log_probs, torch.from_numpy(kept[0]["labels"]), owner, epoch, kept[0]["ids"])
 
 
