@@ -101,7 +101,7 @@ def clustered_of(draws, m, p):
 
 def progress_of(draws, m, p):
     t = (0.5 + 0.05 * m) * (1 - np.exp(-np.arange(13) / (2 + m))) + 0.02 * draws.normal() + 0.003 * draws.normal(size=13)
-    return {"t": float(t[-1])}, {"t": t}
+    return {"t": float(t[-1]), "length_ratio": 1.5 + 0.1 * m}, {"t": t}
 
 
 def robust_of(draws, m, p):
@@ -302,6 +302,11 @@ PICTURES = {
     "progress of two seeds on three tasks": lambda: progress(
         family(progress_of, methods=[f"temperature 0.{i}" for i in range(5)], panels=3, seeds=2)
     ),
+    "progress of one task": lambda: progress(family(progress_of, panels=1, seeds=1)),
+    "progress of thirteen methods": lambda: progress(
+        family(progress_of, methods=[f"a method with a long name, number {i}" for i in range(13)], panels=2, seeds=4)
+    ),
+    "progress of one method": lambda: progress(family(progress_of, methods=("simclr",), panels=5, seeds=2), "pretraining epoch"),
     "robustness": lambda: robustness(family(robust_of), chance=20),
     "accuracy by neighbours": lambda: accuracy_curve(family(neighbours_of), "k", "neighbours k", 10),
     "accuracy by neighbours of one task": lambda: accuracy_curve(family(neighbours_of, panels=1, seeds=1), "k", "neighbours k"),
@@ -428,7 +433,7 @@ def means(axes, colour):
 def test_lines_are_the_means_over_seeds(make):
     drawn = family(make, panels=2, seeds=3)
     figure, name = (progress(drawn), "t") if make is progress_of else (robustness(drawn), "accuracy")
-    for axes, panel in zip(figure.axes, "01", strict=True):
+    for axes, panel in zip(figure.axes[:2], "01", strict=True):
         assert axes.get_title() == f"task {panel}"
         for method, look in looks(METHODS).items():
             given = [one.arrays[name] for one in drawn if (one.panel, one.method) == (panel, method)]
@@ -437,6 +442,22 @@ def test_lines_are_the_means_over_seeds(make):
             assert x == pytest.approx(np.arange(13) if name == "t" else [0, 1, 2, 4, 8])
             hairlines = [line for line in axes.lines if line.get_color() == look.colour and line.get_linewidth() < 1]
             assert np.array([line.get_ydata() for line in hairlines]) == pytest.approx(np.array(given))
+
+
+def test_the_map_has_the_final_progress_of_every_cell_with_its_interval_and_length_ratio():
+    drawn = family(progress_of, panels=4, seeds=3)
+    below = progress(drawn).axes[-1]
+    (image,) = below.get_images()
+    assert [label.get_text() for label in below.get_xticklabels()] == list(METHODS)
+    for p, row in enumerate(image.get_array()):
+        for m, value in enumerate(row):
+            given = [one.results["t"] for one in drawn if (one.panel, one.method) == (str(p), METHODS[m])]
+            assert value == pytest.approx(np.mean(given))
+            wanted = f"{np.mean(given):.3f}\n± {interval(given).half:.3f}\n× {1.5 + 0.1 * m:.3g}"
+            assert below.texts[3 * p + m].get_text() == wanted
+    assert len(progress(family(progress_of, methods=("a",), panels=1)).axes) == 1
+    few = [one for one in drawn if (one.panel, one.method) != ("1", "supcon")]
+    assert progress(few).axes[-1].get_images()[0].get_array().mask.sum() == 1
 
 
 def test_spectra_are_shares_of_the_variance_with_the_power_law_on_its_ranks():
