@@ -96,3 +96,9 @@ def require_logits(measure: Measure, outputs: Float[Tensor, "n c"]) -> None:
     sums = bool((outputs >= 0).all()) and bool(((outputs.sum(dim=1) - 1).abs() < 1e-4).all())
     rule = "gives outputs that are 0 or above and sum to 1: these are probabilities, and logits are needed"
     require(not sums, measure, "of", rule, "Leave the softmax out of the network.")
+
+
+def require_log_probs(measure: Measure, log_probs: Tensor) -> None:
+    """Raise `UserError` where stored log-probabilities are no numbers or above 0, as probabilities or logits may be."""
+    good = bool((log_probs <= 1e-3).all())  # of what is no number nothing is true
+    require(good, measure, "of", "left log-probabilities that are no numbers or above 0", "Measure a training that did not diverge.")

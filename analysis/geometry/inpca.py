@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import require_one_class_tuned
+from analysis.checks import require_log_probs, require_one_class_tuned
 from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
 from analysis.geometry.progress import progress
 from analysis.measure import Drawn, Measure
@@ -109,6 +109,7 @@ def trajectories(measure: Measure, stages: Sequence[Stage], workspace: Workspace
     classes = kept[0]["log_probs"].shape[2]
     require(classes >= 2, measure, "of", "knows one class, so there is nothing to learn", "Use two classes or more.")
     log_probs = torch.cat([torch.from_numpy(arrays["log_probs"]) for arrays in kept])
+    require_log_probs(measure, log_probs)
     lengths = [len(arrays["log_probs"]) for arrays in kept]
     owner = np.repeat(np.arange(len(kept)), lengths)
     epoch = np.concatenate([arrays.get("epoch", np.arange(len(arrays["log_probs"]))) for arrays in kept])

@@ -9,7 +9,7 @@ strictly convex, so Newton's method in a shrinking bracket finds t_w of all epoc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import acos, cos, sin
+from math import acos, sin, tan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
-from analysis.checks import require_classes, require_one_class, require_one_class_tuned, require_one_stage
+from analysis.checks import require_classes, require_log_probs, require_one_class, require_one_class_tuned, require_one_stage
 from analysis.geometry.bhattacharyya import arc, distance_to_truth
 from analysis.measure import Drawn, Measure
 from contrast.component import require
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _STEPS, _NEAR = 100, 1e-7  # what is left after so small a step of Newton is its square
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 19
 
 NO_HEADS = "needs the classifiers of all epochs, which a linear one on features that are computed once leaves"
 
@@ -69,6 +69,7 @@ class Progress(Measure):
         """Log-probabilities [E + 1, N, C] and labels [N]."""
         kept = workspace.of(model.stage).arrays()
         require("log_probs" in kept, self, "of", "must be a stage that keeps log-probabilities", "Measure a Finetune.")
+        require_log_probs(self, torch.from_numpy(kept["log_probs"]))
         if self.on is None:
             return torch.from_numpy(kept["log_probs"]), torch.from_numpy(kept["labels"])
         require("head_weight" in kept, self, "on", NO_HEADS, "Measure a Finetune(frozen=True), or set on=None.")
@@ -90,9 +91,9 @@ def progress(log_probs: Float[Tensor, "t n c"], labels: Int64[Tensor, " n"]) -> 
     """t_w in [0, 1] of every model of a stack, float64, to 1e-10 in float64 and 1e-8 in float32; no floor enters it."""
     angle = acos(log_probs.shape[2] ** -0.5)
     slopes = _slopes(log_probs, labels)
+    middle = slopes.mean(dim=1)
     low, high = torch.zeros(len(slopes), dtype=torch.float64), torch.ones(len(slopes), dtype=torch.float64)
-    at_start, at_end = slopes.mean(dim=1) <= 0, _derivatives(high, slopes, angle)[0] <= 1e-12
-    t, done = (slopes.mean(dim=1).atan() / angle).clamp(0, 1), at_start | at_end
+    t, done = (middle.atan() / angle).clamp(0, 1), middle <= 0  # beyond the truth there is nothing, so no minimum is cut off there
     for _ in range(_STEPS):
         first, second = _derivatives(t, slopes, angle)
         low, high = torch.where(first < 0, t, low), torch.where(first >= 0, t, high)
@@ -102,7 +103,7 @@ def progress(log_probs: Float[Tensor, "t n c"], labels: Int64[Tensor, " n"]) -> 
         done |= moved < _NEAR
         if done.all():
             break
-    return torch.where(at_start, 0.0, torch.where(at_end, 1.0, t))
+    return torch.where(middle <= 0, 0.0, torch.where(t > 1 - 1e-12, 1.0, t))
 
 
 def _derivatives(t: Float[Tensor, " t"], slopes: Float[Tensor, "t n"], angle: float) -> tuple[Float[Tensor, " t"], Float[Tensor, " t"]]:
@@ -133,7 +134,7 @@ def _slopes(log_probs: Float[Tensor, "t n c"], labels: Int64[Tensor, " n"]) -> F
     block = max(1, _BLOCK_BYTES // (log_probs[0].numel() * log_probs.element_size()))
     ones = torch.ones(classes, dtype=log_probs.dtype)
     for start in range(0, len(log_probs), block):
-        part = log_probs[start : start + block]
-        own = part.gather(2, labels.expand(part.shape[:2])[..., None])[..., 0]
-        ratio[start : start + block] = (own / 2).exp() / ((part / 2).exp_() @ ones)
-    return ratio.mul_(classes**0.5).sub_(cos(angle)).div_(sin(angle))
+        roots = (log_probs[start : start + block] / 2).exp_()
+        own = roots.gather(2, labels.expand(roots.shape[:2])[..., None])[..., 0]
+        ratio[start : start + block] = own / (roots @ ones)
+    return ratio.mul_(classes**0.5 / sin(angle)).sub_(1 / tan(angle))

@@ -1,6 +1,6 @@
 """Prediction-space geometry against closed forms on the sphere, a tight scalar search, and float64 brute force."""
 
-from math import acos, log, sin, sqrt
+from math import acos, atan2, log, pi, sin, sqrt
 
 import numpy as np
 import pytest
@@ -110,6 +110,22 @@ def test_arc_is_the_angle_on_the_sphere():
     nothing, truth = uniform_model(3, 3), true_model(labels, 3)
     assert arc(nothing, truth).item() == pytest.approx(acos(3**-0.5), abs=1e-12)
     assert arc(true_model(labels, 3), true_model(labels.roll(1), 3)).item() == pytest.approx(acos(0), abs=1e-12)
+
+
+def test_three_classes_of_one_sample_are_the_corners_of_an_octant():
+    """The sphere that one can see: three truths at right angles, ignorance in the middle, at 54.74 degrees from each."""
+    labels = torch.arange(3)
+    corners = torch.stack([true_model(labels[c : c + 1], 3) for c in range(3)])
+    nothing = uniform_model(1, 3)[None].expand(3, 1, 3)
+    assert arc(corners, corners.roll(1, 0)).tolist() == pytest.approx([pi / 2] * 3, abs=1e-12)
+    assert np.degrees(arc(nothing, corners)).tolist() == pytest.approx([54.735610317245346] * 3, abs=1e-10)
+    assert bhattacharyya(nothing, corners)[0].tolist() == pytest.approx([log(3) / 2] * 3, abs=1e-12)
+    assert pairwise(corners)[0].tolist() == [[pytest.approx(0 if i == j else -log(FLOOR)) for j in range(3)] for i in range(3)]
+    half = torch.tensor([[[0.5, 0.5, 0.0]]], dtype=torch.float64).log()  # half way between two of them
+    assert arc(half[0], corners[0]).item() == pytest.approx(pi / 4, abs=1e-12)
+    t = [progress(half, labels[c : c + 1]).item() for c in range(3)]
+    on_plane = atan2((sqrt(0.5) - sqrt(2 / 3) * sqrt(1 / 3)) / sqrt(2 / 3), sqrt(2 / 3)) / acos(sqrt(1 / 3))
+    assert t == [pytest.approx(on_plane, abs=1e-12), pytest.approx(on_plane, abs=1e-12), 0.0]
 
 
 # Progress
@@ -224,6 +240,9 @@ def test_progress_measure_says_what_is_missing(lab, blobs, tuned, linear_net):
     with pytest.raises(UserError, match=r"Progress\.of = .*Measure a Finetune"):
         lab.run(Progress(lab.put(tuned(data), linear_net)))
     p, labels = models(3, c=4)
+    for seed, wrong in enumerate((p.exp(), torch.where(p < p.quantile(0.01), torch.nan, p))):
+        with pytest.raises(UserError, match=r"Progress\.of = .*no numbers or above 0"):
+            lab.run(Progress(lab.put(tuned(data, seed=5 + seed), log_probs=wrong.numpy(), labels=labels.numpy())))
     whole = lab.put(tuned(data, seed=1), linear_net, log_probs=p.numpy(), labels=labels.numpy())
     with pytest.raises(UserError, match=r"Progress\.on = .*frozen"):
         lab.run(Progress(whole, on=data))
