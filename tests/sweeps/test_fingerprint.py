@@ -250,7 +250,7 @@ EXAMPLES: list[Component] = [
     *(Calibration(TUNED, on=Digits(part="test")), Calibration(TUNED, on=Digits(part="test"), fit_on=Digits(part="held_out"), bins=10)),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
     *(InPCAProjection((TUNED,), onto=InPCA((TUNED,))), Tube((TUNED, TUNED))),
-    PretrainingProgress(replace(NET, snapshots=20), on=Digits()),
+    PretrainingProgress(replace(NET, snapshots=5), on=Digits()),
     *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits()), LiDAR(NET, on=Digits(), views=SimCLRViews(10)), CKA((NET, NET), on=Digits())),
     *(IntrinsicDimension(NET, on=Digits()), NeuralCollapse(TUNED, on=Digits()), Entropies(NET, on=Digits())),
     *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
