@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from analysis.statistics import ALPHA, Interval, Paired, cannot_reject, holm, interval, paired
+from analysis.statistics import ALPHA, Interval, Paired, cannot_reject, holm, interval, paired, seeds_needed
 from analysis.table import Cell, Table
 from contrast.component import UserError
 
@@ -12,8 +12,9 @@ Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 def compare(scores: Scores, baseline: str, title: str) -> Table:
     """A row per metric and method of `scores[metric][method][seed]`: mean, and paired difference to `baseline` over shared seeds.
 
-    The family of Holm's correction is the whole table. A difference is bold where its adjusted p is below 5 %. Raises
-    `UserError` when a metric lacks the baseline or shares no seed with it.
+    The family of Holm's correction is the whole table. A difference is bold where its adjusted p is below 5 %. Of one shared seed
+    only the difference is said; seeds that a method and the baseline do not share count in the means alone, and the footer says
+    so. Raises `UserError` when a metric lacks the baseline or shares no seed with it.
     """
     for metric, methods in scores.items():
         if baseline not in methods:
@@ -31,23 +32,29 @@ def compare(scores: Scores, baseline: str, title: str) -> Table:
             if p is not None and p < ALPHA:
                 bold.add((len(rows), 3))
             rows.append((metric, method, interval(list(seeds.values())), *_difference(test, p)))
-    columns = ("metric", "method", "mean", f"difference to {baseline}", "p (Holm)", "d_z", "detectable")
-    return Table(title, columns, tuple(rows), _footer(pairs), frozenset(bold))
+    columns = ("metric", "method", "mean", f"difference to {baseline}", "p (Holm)", "d_z", "detectable", "sign-flip p", "seeds needed")
+    return Table(title, columns, tuple(rows), _footer(scores, baseline, pairs), frozenset(bold))
 
 
 def _difference(test: Paired | None, p: float | None) -> tuple[Cell, ...]:
     if test is None:
-        return (None, None, None, None)
-    return (Interval(test.mean, test.half, test.n, None), p, test.dz, test.minimum_detectable)
+        return (None,) * 6
+    difference = Interval(test.mean, test.half, test.n, None)
+    return (difference, p, test.dz, test.minimum_detectable, test.sign_flip_p, seeds_needed(test.dz, 1.0) if test.dz else None)
 
 
-def _footer(pairs: Mapping[tuple[str, str], Paired]) -> str:
+def _footer(scores: Scores, baseline: str, pairs: Mapping[tuple[str, str], Paired]) -> str:
     parts = ["mean ± half-width of the 95 % t interval over pretraining seeds (n)"]
     if not pairs:
         return parts[0]
     fewest = min(test.n for test in pairs.values())
     parts.append(f"differences are paired by seed, two-sided t tests, Holm over {len(pairs)} comparisons")
-    parts.append("bold: adjusted p < 0.05; detectable: the true difference found with 80 % power")
+    parts.append(
+        "bold: adjusted p < 0.05; detectable: the true difference found with 80 % power; seeds needed: to find the one seen so, if 1000 do"
+    )
     if too_few := cannot_reject(fewest):
-        parts.append(f"no exact sign-flip check: {too_few}")
+        parts.append(f"sign-flip p, exact, is no check here: {too_few}")
+    apart = [method for m, method in pairs if set(scores[m][method]) != set(scores[m][baseline])]
+    if apart:
+        parts.append(f"of {', '.join(dict.fromkeys(apart))} and {baseline} only the shared seeds are in the differences")
     return "; ".join(parts)

@@ -1,5 +1,6 @@
 """What may be said from a few seeds, from one set of images, and from the candidates of a search; each file says of which population."""
 
+from analysis.statistics.curves import simultaneous_band as simultaneous_band
 from analysis.statistics.expected_maximum import ExpectedMaximum as ExpectedMaximum
 from analysis.statistics.expected_maximum import expected_maximum as expected_maximum
 from analysis.statistics.images import OnImages as OnImages

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.report import Page, Picture, Section, compare, render
-from analysis.statistics import cannot_reject, detectable
+from analysis.statistics import cannot_reject, detectable, paired, seeds_needed
 from analysis.table import Table
 from contrast.component import UserError
 
@@ -168,12 +168,15 @@ def test_the_comparison_is_of_paired_differences_with_holm_over_the_whole_table(
     raw = {}
     for (metric, method), row in rows.items():
         if method == "base":
-            assert row[3:] == (None, None, None, None)
+            assert row[3:] == (None,) * 6
             continue
         a, b = (np.array(list(given[metric][name].values())) for name in (method, "base"))
         raw[metric, method] = stats.ttest_rel(a, b).pvalue
         assert row[3].mean == pytest.approx((a - b).mean())
-        assert row[5:] == pytest.approx(((a - b).mean() / (a - b).std(ddof=1), detectable(4) * (a - b).std(ddof=1)))
+        spread = (a - b).std(ddof=1)
+        assert row[5:7] == pytest.approx(((a - b).mean() / spread, detectable(4) * spread))
+        assert row[7] == paired(given[metric][method], given[metric]["base"]).sign_flip_p
+        assert row[8] == seeds_needed((a - b).mean(), spread)
     ordered = sorted(raw, key=raw.get)
     expected = np.maximum.accumulate([min(1, raw[key] * (4 - i)) for i, key in enumerate(ordered)])
     assert [rows[key][4] for key in ordered] == pytest.approx(expected.tolist())
@@ -183,6 +186,28 @@ def test_the_comparison_is_of_paired_differences_with_holm_over_the_whole_table(
 def test_the_comparison_says_what_too_few_seeds_cannot_show():
     assert cannot_reject(4) in compare(scores(4), "base", "t").footer
     assert "cannot" not in compare(scores(6), "base", "t").footer
+
+
+def test_of_one_shared_seed_only_the_difference_is_said():
+    table = compare(scores(1), "base", "t")
+    (row,) = [row for row in table.rows if row[:2] == ("kNN (%)", "better")]
+    assert (row[2].half, row[3].half, row[3].n) == (None, None, 1)
+    assert row[4:] == (None,) * 5
+    assert not table.bold
+
+
+def test_of_unequal_seed_sets_the_shared_ones_are_compared_and_the_footer_says_so():
+    given = scores(5)
+    for seeds in given.values():
+        seeds["better"] = {seed + 2: value for seed, value in seeds["better"].items()}
+    table = compare(given, "base", "t")
+    assert "of better and base only the shared seeds are in the differences" in table.footer
+    assert [row[3].n for row in table.rows if row[1] == "better"] == [3, 3]
+    assert [row[2].n for row in table.rows if row[1] == "better"] == [5, 5]
+    assert "only the shared" not in compare(scores(5), "base", "t").footer
+    given["kNN (%)"]["better"] = {99: 1.0}
+    with pytest.raises(UserError, match="must share a seed to be paired"):
+        compare(given, "base", "t")
 
 
 def test_a_baseline_without_results_is_refused():

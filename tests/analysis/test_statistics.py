@@ -31,6 +31,7 @@ from analysis.statistics import (
     performance_profile,
     power,
     seeds_needed,
+    simultaneous_band,
 )
 from contrast.component import UserError
 
@@ -340,3 +341,25 @@ def test_few_runs_have_no_interquartile_mean(shape):
             ask(np.zeros(shape))
     with pytest.raises(UserError, match=r"not finite"):
         interquartile_mean(np.full((4, 4), np.nan))
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9])
+def test_a_simultaneous_band_holds_the_mean_at_all_points_of_95_of_100_curves(correlation):
+    draws = np.random.default_rng(0)
+    along = correlation ** np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    samples = draws.multivariate_normal(np.zeros(12), along, size=(400, 5))
+    found = [simultaneous_band(sample, resamples=400) for sample in samples]
+    assert np.mean([(np.abs(mean) <= half).all() for mean, half in found]) == pytest.approx(0.95, abs=0.03)
+    pointwise = [band(sample) for sample in samples]
+    assert np.mean([(np.abs(mean) <= half).all() for mean, half in pointwise]) < 0.8
+
+
+def test_a_simultaneous_band_of_curves_that_only_shift_is_the_t_interval():
+    shifts = np.random.default_rng(0).normal(size=(5, 1))
+    mean, half = simultaneous_band(np.sin(np.arange(9)) + shifts, resamples=20_000)
+    assert half == pytest.approx(band(shifts)[1].item(), rel=0.03)
+    assert mean == pytest.approx(np.sin(np.arange(9)) + shifts.mean())
+    assert simultaneous_band(np.concatenate([shifts, np.zeros((5, 1))], axis=1))[1][1] == 0, "where all seeds agree"
+    for bad in (shifts[:2], np.full((4, 2), np.nan)):
+        with pytest.raises(UserError, match="must be finite, of at least 3"):
+            simultaneous_band(bad)
