@@ -15,7 +15,7 @@ from torch import Tensor
 
 from analysis.geometry.products import Product
 
-_COLUMNS = 1 << 20  # of a basis that are made float64 together
+_COLUMNS = 1 << 16  # of a basis that are made float64 together
 _NUMBERS = 1 << 24  # in the vectors that are multiplied together
 _SMALL = 1e-10  # of the largest eigenvalue: a remainder so short is rounding
 _ROUNDING = 1e-6  # of a vector that lies in a span: what rounding leaves of it
