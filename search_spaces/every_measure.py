@@ -13,6 +13,7 @@ from analysis import (
     Calibration,
     Confusion,
     Corruptions,
+    Curvature,
     Entropies,
     FewLabels,
     HeadLandscape,
@@ -27,6 +28,7 @@ from analysis import (
     Progress,
     RadiusFlatness,
     RankMe,
+    Sharpness,
     Spectrum,
     TopK,
     TransformProbe,
@@ -84,7 +86,8 @@ class EveryMeasure:
         }
 
     def of_classifier(self, tuned: Stage, fit: Dataset, held_out: Dataset) -> dict[str, Stage]:
-        """What is measured of a classifier on its task."""
+        """What is measured of a classifier on its task; what differentiates twice, or often, reads a quarter of the samples."""
+        few = self.samples // 4
         return {
             "accuracy": Accuracy(tuned, on=held_out),
             "top_2": TopK(tuned, on=held_out, k=2),
@@ -95,6 +98,8 @@ class EveryMeasure:
             "landscape": Landscape(tuned, on=fit, points=self.trained.points, samples=self.samples),
             "head": HeadLandscape(tuned, on=fit, samples=self.samples),
             "radius": RadiusFlatness(tuned, on=fit, samples=self.samples, directions=self.directions),
+            "curvature": Curvature(tuned, on=fit, samples=few, tolerance=1e-2, trace_products=12, probes=1, density_steps=20),
+            "sharpness": Sharpness(tuned, on=fit, samples=few, directions=self.directions),
             "fgsm": FGSM(tuned, on=held_out, samples=self.samples),
             "pgd": PGD(tuned, on=held_out, samples=self.samples),
             "corruptions": Corruptions(tuned, on=held_out, severities=self.severities, samples=self.samples),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from analysis.figures.palette import Look, looks, style
-from analysis.figures.panels import Groups, grouped, key, log_ticks, seeds_in_words, sheet, short, stacked, title_of
+from analysis.figures.panels import Groups, grouped, key, log_ticks, seeds_in_words, sheet, short, stacked, title_of, width_of
 from analysis.geometry.spectrum import density
 from analysis.measure import Drawn
 
@@ -22,7 +22,7 @@ _LINEAR = 1e-3  # of the largest eigenvalue: where the axis goes over from linea
 _WIDTH = 1e-2  # of the axis: the kernel's deviation
 _FLOOR = 1e-4  # a lower density is below the picture
 _POINTS = 600
-_TITLE = 72  # points: a panel
+_PANEL = 72  # points: its width
 _NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix", "fisher_mc": "Fisher matrix", "fisher_empirical": "empirical Fisher matrix"}
 
 
@@ -67,7 +67,7 @@ def _densities(panels: Sequence[Axes], cells: Sequence[tuple[str, str]], groups:
         axes.set_yscale("log")
         axes.set_ylim(_FLOOR, top)
         axes.set_xlim(at[0], at[-1])
-        axes.set_title(short(f"{title_of(panel)}: {method}" if panel else method or "density", _TITLE))
+        axes.set_title(short(f"{title_of(panel)}: {method}" if panel else method or "density", _PANEL))
         _numbers(axes, linear, ends)
         axes.set_xlabel("eigenvalue")
         axes.set_ylabel("share per decade")
@@ -88,15 +88,18 @@ def _bent(values: np.ndarray, linear: float) -> np.ndarray:
 
 
 def _numbers(axes: Axes, linear: float, ends: np.ndarray) -> None:
-    """Every second power of ten and 0 along the axis, at most three to a side."""
+    """0 and powers of ten along the axis, the largest first, as many as stand clear of each other."""
     first, last = floor(log10(linear)) + 1, floor(log10(linear * (10 ** max(abs(ends)) - 1)))
-    powers = [10.0**power for power in range(last, first - 1, -2)][:3]
-    values = np.array([*(-power for power in powers), 0.0, *powers])
-    bent = _bent(values, linear)
-    inside = (bent >= ends[0]) & (bent <= ends[1])
-    places, names = bent[inside], [f"{value:g}".replace("-", "−") for value in values[inside]]
-    axes.xaxis.set_major_locator(FixedLocator(list(places)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names[int(np.abs(places - place).argmin())]))
+    kept: dict[float, str] = {}
+    for value in (0.0, *(sign * 10.0**power for power in range(last, first - 1, -1) for sign in (1, -1))):
+        place, name = float(_bent(np.array([value]), linear)[0]), f"{value:g}".replace("-", "−")
+        clear = all(
+            abs(place - other) / (ends[1] - ends[0]) * _PANEL > (width_of(name) + width_of(text)) / 2 + 4 for other, text in kept.items()
+        )
+        if ends[0] <= place <= ends[1] and clear:
+            kept[place] = name
+    axes.xaxis.set_major_locator(FixedLocator(sorted(kept)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: kept[min(kept, key=lambda one: abs(one - place))]))
 
 
 def _stems(axes: Axes, methods: dict[str, list[Drawn]], look: dict[str, Look]) -> None:
