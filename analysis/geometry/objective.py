@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from analysis.folding import fold, foldable
@@ -164,9 +165,9 @@ def call(net: Inside, place: Named, x: Tensor) -> Tensor:
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """Without autocast and TF32, whatever the process has switched on."""
+    """Without autocast, TF32 and kernels of attention that cannot be differentiated twice, whatever the process has switched on."""
     plain = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with torch.autocast(device.type, enabled=False), plain:
+    with torch.autocast(device.type, enabled=False), plain, sdpa_kernel(SDPBackend.MATH):
         yield
 
 

@@ -179,6 +179,34 @@ def test_a_product_is_the_central_difference_of_gradients(net, batch):
     assert ((hessian(objective)(vector[None])[0] - difference).norm() / difference.norm()).item() < 1e-4
 
 
+class Attention(nn.Module):
+    """Places of an image attend to each other; a layer norm, which is not folded, and a weight that nothing reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.maps, self.unread = nn.LayerNorm(3), nn.Linear(3, 12), nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        q, k, v = self.maps(self.norm(x.flatten(2).transpose(1, 2))).split(4, dim=2)
+        return nn.functional.scaled_dot_product_attention(q, k, v).mean(1)
+
+
+@pytest.mark.parametrize("make", [hessian, ggn])
+def test_attention_and_weights_that_nothing_reads_are_differentiated_like_the_rest(batch, make):
+    torch.manual_seed(0)
+    net = Net((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), Attention(), nn.Linear(4, 4)).double().eval()
+    objective = Objective(net, *batch)
+    vector = start(len(objective.at))
+    product = make(objective)(vector[None])[0]
+    assert not objective.named(product)["encoder.unread"].any()
+    if make is hessian:
+        step = 1e-5 * vector / vector.norm()
+        difference = (objective.gradient(objective.at + step) - objective.gradient(objective.at - step)) / 2e-5 * vector.norm()
+        assert ((product - difference).norm() / difference.norm()).item() < 1e-4
+    else:
+        assert vector @ product > 0
+
+
 def test_the_objective_is_the_networks_loss_and_gradient_and_leaves_the_network_alone(net, batch):
     x, y = batch
     kept = copy.deepcopy(net.state_dict())
