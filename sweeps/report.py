@@ -19,6 +19,7 @@ from sweeps.graph import HELD, Job
 from sweeps.population import Population
 from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, results_table, valued
 from sweeps.search_pictures import search_pictures
+from sweeps.signals import against_objective, planes
 
 SHOWN = 4
 Family = tuple[str, type[Measure]]
@@ -85,8 +86,9 @@ def _curves(population: Population) -> list[Curve]:
 def _measures(population: Population) -> list[Section]:
     """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
     groups = _named([*families(population).items(), *_across(population).items()])
-    pictures = [_picture(name, [one for one in drawn if one.finite]) for name, drawn in groups]
-    found = tuple(picture for picture in pictures if picture is not None)
+    finite = [(name, [one for one in drawn if one.finite]) for name, drawn in groups]
+    pictures = [_picture(name, drawn) for name, drawn in finite]
+    found = (*(picture for picture in pictures if picture is not None), *planes(finite), *against_objective(population))
     lost = sum(not one.finite for _, drawn in groups for one in drawn)
     left_out = f" Not in the pictures: {lost} measures whose main result is not finite." if lost else ""
     phase = "test split, fresh seeds" if population.phase == "search" and confirmed(population) else "seeds of the declaration"

@@ -6,6 +6,8 @@ from analysis.statistics.expected_maximum import expected_maximum as expected_ma
 from analysis.statistics.images import OnImages as OnImages
 from analysis.statistics.images import mcnemar as mcnemar
 from analysis.statistics.images import on_images as on_images
+from analysis.statistics.rank_correlation import Tau as Tau
+from analysis.statistics.rank_correlation import kendall as kendall
 from analysis.statistics.runs import Between as Between
 from analysis.statistics.runs import interquartile_mean as interquartile_mean
 from analysis.statistics.runs import performance_profile as performance_profile

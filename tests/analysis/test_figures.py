@@ -38,9 +38,11 @@ from analysis.figures.mode_connectivity import mode_connectivity
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
 from analysis.figures.pareto import Axis, Placed, pareto
+from analysis.figures.plane import alignment_uniformity
 from analysis.figures.progress import progress
 from analysis.figures.radius_flatness import radius_flatness
 from analysis.figures.robustness import robustness
+from analysis.figures.signals import signal
 from analysis.figures.slices import Judged, scale_of, slices
 from analysis.figures.spectra import spectra
 from analysis.figures.suppression import suppression
@@ -273,6 +275,18 @@ def curve(label, seed, epochs=20):
     )
 
 
+def alignment_of(draws, m, p):
+    return {"alignment": 0.2 + 0.05 * m + 0.02 * float(draws.normal())}, {}
+
+
+def uniformity_of(draws, m, p):
+    return {"uniformity": -2.8 + 0.1 * m + 0.05 * float(draws.normal())}, {}
+
+
+def dots(arms, count=12):
+    return {arm: np.random.default_rng(i).normal(size=(count, 2)) for i, arm in enumerate(arms)}
+
+
 def placed(objectives, arms=("",), count=24):
     """Candidates around a trade-off; the front is worked out here by comparing all pairs of an arm."""
     draws = np.random.default_rng(objectives)
@@ -296,6 +310,12 @@ PICTURES = {
     "local clusters of two tasks, eight methods": lambda: local_clusters(
         family(clustered_of, methods=[f"method number {i}" for i in range(8)], panels=2)
     ),
+    "alignment and uniformity": lambda: alignment_uniformity(family(alignment_of), family(uniformity_of)),
+    "alignment and uniformity of thirteen methods": lambda: alignment_uniformity(
+        *(family(make, methods=[f"a method with a long name {i}" for i in range(13)], panels=1) for make in (alignment_of, uniformity_of))
+    ),
+    "signal": lambda: signal(dots(("",)), "rankme", "accuracy/*"),
+    "signal of three arms": lambda: signal(dots(METHODS), "uniformity/projection", "lower bound of accuracy/* on all tasks of the sweep"),
     "pareto": lambda: pareto(placed(2, METHODS), OBJECTIVES[:2]),
     "pareto of four objectives": lambda: pareto(placed(4), OBJECTIVES),
     "progress": lambda: progress(family(progress_of)),
@@ -518,6 +538,34 @@ def test_a_band_of_accuracies_stays_between_0_and_100():
     edges = band.get_paths()[0].vertices[:, 1]
     assert edges.min() > 0
     assert edges.max() < 100
+
+
+def test_the_plane_joins_both_numbers_of_a_run_and_leaves_out_runs_of_one():
+    first, second = (family(make, methods=("a",), panels=1, seeds=4) for make in (alignment_of, uniformity_of))
+    (axes,) = alignment_uniformity(first, second[::-1][:3]).axes
+    runs = np.array([(one.results["alignment"], other.results["uniformity"]) for one, other in zip(first, second, strict=True)][1:])
+    small, large = (line for line in axes.lines if line.get_marker() == "o")
+    assert small.get_xydata() == pytest.approx(runs)
+    assert large.get_xydata() == pytest.approx(runs.mean(axis=0)[None])
+    (bars,) = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+    ends = [segment[:, i] for i, segment in enumerate(one.get_segments()[0] for one in bars.lines[2])]
+    for found, values in zip(ends, runs.T, strict=True):
+        expected = interval(values.tolist())
+        assert found == pytest.approx([expected.mean - expected.half, expected.mean + expected.half])
+    with pytest.raises(UserError, match="no run in common"):
+        alignment_uniformity(first[:1], second[1:])
+
+
+def test_a_signal_is_shown_with_tau_within_each_arm():
+    given = {"a": np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 5.0], [5.0, 4.0]]), "b": np.array([[1.0, 2.0], [2.0, 1.0]])}
+    figure = signal(given, "rankme", "knn")
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[0].startswith("τ = 0.80 [")
+    assert words[1] == "τ = −1.00, n = 2: b"
+    shown = [line.get_xydata() for line in figure.axes[0].lines]
+    assert all(np.array_equal(one, each) for one, each in zip(shown, given.values(), strict=True))
+    with pytest.raises(UserError, match="must hold a judged candidate"):
+        signal({}, "rankme", "knn")
 
 
 def test_inpca_names_each_axis_by_its_share_of_stress_and_has_one_unit_of_length():

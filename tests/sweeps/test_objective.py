@@ -1,9 +1,10 @@
 """What is judged is judged by closed forms: means within a seed first, t bounds by hand, fronts by brute force over all pairs."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import optuna
@@ -11,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrast import UserError
+from analysis import Alignment, Uniformity
+from analysis.measure import Drawn
+from contrast import CropViews, Digits, UserError
 from sweeps import AtMost, Bound, Confirm, Sweep
 from sweeps.mlflow_rows import run_rows, summary_rows
 from sweeps.objective import Objective, best_first, fronts, matches, ranked, undominated
-from sweeps.report import write_report
+from sweeps.report import pictures, write_report
 from sweeps.results import adopted, candidates_table, status_of
+from sweeps.signals import against_objective, planes
 from tests.world import WORK, Score, Train, World
 
 numbers = st.integers(-5, 5).map(float)
@@ -110,6 +114,45 @@ def space(trial, seed, phase):
     """Two measures that cannot both be best: one likes x = 0.3, the other more epochs of less x."""
     net = Train(trial.suggest_float("x", 0, 1), seed)
     return {"score": Score(net), "off": Score(net, bias=trial.suggest_float("bias", 0, 1))}
+
+
+@dataclass(frozen=True)
+class Unlabelled(Score):
+    """Reads no labels."""
+
+    label_free: ClassVar[bool] = True
+
+
+def test_the_report_shows_label_free_signals_against_the_objective():
+    def space(trial, seed, phase, method):
+        net = Train(trial.suggest_float("x", 0, 1), seed)
+        return {"score": Score(net), "signal": Unlabelled(net), "more/signal": Unlabelled(net, bias=0.5)}
+
+    with World() as world:
+        sweep = Sweep("free", space, arms={"method": ["a", "b"]}, trials=3, maximize="score", seeds=(0, 1))
+        population = world.launch(sweep)
+        first, second = against_objective(population)
+        assert (first.name, second.name) == ("more/signal-signal", "signal-signal")
+        (axes,) = second.figure.axes
+        for line, arm in zip(axes.lines, "ab", strict=True):
+            runs = [c.of_phase("search") for c in population.candidates.values() if c.label == arm and c.state == "complete"]
+            expected = [np.mean([r.metrics[name] for r in each]) for each in runs for name in ("signal", "score")]
+            assert line.get_xydata().flatten() == pytest.approx(expected)
+        assert {"signal-signal", "more-signal-signal"} <= {picture.stem for picture in pictures(population)}
+
+
+def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages():
+    net, other, data = Train(0.1, 0), Train(0.1, 1), Digits()
+
+    def drawn(measure, name):
+        return [Drawn("a", "", 0, {name: 0.5}, {}, measure)]
+
+    aligned, projected = (drawn(Alignment(of, on=data, views=CropViews()), "alignment") for of in (net, other))
+    families = [("al", aligned), ("un", drawn(Uniformity(net, on=data), "uniformity")), ("knn", drawn(Score(net), "score"))]
+    (picture,) = planes(families)
+    assert picture.name == "al-plane"
+    assert picture.figure.axes[0].lines[-1].get_xydata().tolist() == [[0.5, 0.5]]
+    assert planes([("al", projected), *families[1:]]) == []
 
 
 def several(**changes):
