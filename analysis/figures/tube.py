@@ -31,17 +31,23 @@ def tube(drawn: Sequence[Drawn]) -> Figure | None:
                 continue
             lines = np.stack([distance[:, i, j] for i, j in those])
             if method is None:
-                axes.plot(t, lines.mean(axis=0), color="#8A8A8A", ls=(0, (1.2, 1.2)), zorder=1)
+                axes.plot(t, _mean(lines), color="#8A8A8A", ls=(0, (1.2, 1.2)), zorder=1)
                 continue
             if len(lines) > 1:
                 axes.plot(t, lines.T, color=look[method].colour, lw=0.4, alpha=0.7, zorder=2)
-            axes.plot(t, lines.mean(axis=0), color=look[method].colour, ls=look[method].line, zorder=3)
+            axes.plot(t, _mean(lines), color=look[method].colour, ls=look[method].line, zorder=3)
         axes.set_ylim(bottom=0)
     bottom_label(panels, "progress $t_w$")
     figure.supylabel("$d_B$ at equal progress (nats)")
     grey = "; grey: mean over pairs of two methods" if any(found[None] for found in pairs) else ""
     key(figure, look, f"thick: mean over pairs of a method's seeds; thin: single pairs{grey}", "line")
     return figure
+
+
+def _mean(lines: np.ndarray) -> np.ndarray:
+    """The mean over the pairs that have a number there."""
+    mean: np.ndarray = np.ma.masked_invalid(lines).mean(axis=0).filled(np.nan)
+    return mean
 
 
 def _pairs(one: Drawn) -> dict[str | None, list[tuple[int, int]]]:

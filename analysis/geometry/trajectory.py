@@ -16,13 +16,13 @@ def riemann_length(log_probs: Float[Tensor, "t n c"]) -> float:
     return arc(log_probs[:-1], log_probs[1:]).sum().item() if len(log_probs) > 1 else 0.0
 
 
-def shared_range(progresses: list[Tensor]) -> tuple[float, float]:
-    """From where to where every trajectory's t_w goes; the first is not below the second where they share nothing."""
-    return max(t[0].item() for t in progresses), min(t.max().item() for t in progresses)
+def passes(t: Float[Tensor, " t"], wanted: float) -> bool:
+    """Whether a trajectory comes to `wanted`: it does not begin beyond, and gets there."""
+    return t[0].item() <= wanted <= t.max().item()
 
 
 def at_progress(log_probs: Float[Tensor, "t n c"], t: Float[Tensor, " t"], wanted: float) -> Float[Tensor, "n c"]:
-    """Square roots of the probabilities where a trajectory first comes to `wanted`, which is from t[0] to max(t)."""
+    """Square roots of the probabilities where a trajectory first comes to `wanted`, which it passes."""
     after = int((t >= wanted).nonzero()[0])
     if after == 0:
         return spheres(log_probs[0])

@@ -12,7 +12,7 @@ from torch import Tensor
 from analysis.checks import require_one_class_tuned
 from analysis.geometry.inpca import trajectories, without_seeds
 from analysis.geometry.progress import length_ratio, progress
-from analysis.geometry.trajectory import at_progress, mutual, riemann_length, shared_range
+from analysis.geometry.trajectory import at_progress, mutual, passes, riemann_length
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.model import Model
@@ -28,10 +28,11 @@ _PLACES = 51
 class Tube(Measure):
     """Distances at equal progress t_w between two or more fine-tunings on one task, each re-indexed by its own t_w.
 
-    Results: `distance`, the mean d_B in nats over the progress that all share and over all pairs; `width`, that of pairs that differ
-    in their seeds alone, and `apart`, that of the others, where there are any; `length`, the mean length of the trajectories in radians.
-    Arrays: `t` [51], evenly over the shared progress; `distance` [51, R, R]; `length` and `length_ratio` [R], as of `Progress`.
-    Raises `UserError` when the runs differ in data, samples or labels, keep no log-probabilities, or share no progress.
+    Results: `distance`, the mean d_B in nats over the progress that both of a pair pass and over all pairs that share some; `width`,
+    that of pairs that differ in their seeds alone, and `apart`, that of the others, where there are any; `length`, the mean length of
+    the trajectories in radians. Arrays: `t` [51], evenly over the progress of all; `distance` [51, R, R], no number where a run does
+    not pass; `length` and `length_ratio` [R], as of `Progress`.
+    Raises `UserError` when the runs differ in data, samples or labels, keep no log-probabilities, or no two share any progress.
     """
 
     def __post_init__(self) -> None:
@@ -51,19 +52,19 @@ class Tube(Measure):
         rows = trajectories(self, self._stages, workspace)
         runs = [rows.log_probs[torch.from_numpy(rows.owner == i)] for i in range(len(self._stages))]
         progresses = [progress(run, rows.labels) for run in runs]
-        first, last = shared_range(progresses)
-        rule = f"share no progress: one begins at t_w = {first:.4g}, and another comes no further than {last:.4g}"
-        require(first < last, self, "of", rule, "Train longer, or leave out the run that learns nothing.")
-        t = torch.linspace(first, last, _PLACES, dtype=torch.float64)
-        distance = torch.stack([_at(runs, progresses, place) for place in t.tolist()])
+        first, last = min(t[0].item() for t in progresses), max(t.max().item() for t in progresses)
+        places = np.linspace(first, last, _PLACES)
+        distance = np.stack([_at(runs, progresses, place) for place in places.tolist()])
         lengths = [riemann_length(run) for run in runs]
         ratios = np.array([length_ratio(run) for run in runs])
-        workspace.keep_arrays(t=t.numpy(), distance=distance.numpy(), length=np.array(lengths), length_ratio=ratios)
-        return {**self._means(distance.mean(dim=0)), "length": float(np.mean(lengths))}
+        workspace.keep_arrays(t=places, distance=distance, length=np.array(lengths), length_ratio=ratios)
+        return {**self._means(distance), "length": float(np.mean(lengths))}
 
-    def _means(self, distance: Tensor) -> Metrics:
+    def _means(self, distance: np.ndarray) -> Metrics:
         recipes = [without_seeds(stage) for stage in self._stages]
-        pairs = {(i, j): distance[i, j].item() for i, j in combinations(range(len(recipes)), 2)}
+        along = {(i, j): distance[:, i, j][np.isfinite(distance[:, i, j])] for i, j in combinations(range(len(recipes)), 2)}
+        pairs = {pair: float(values.mean()) for pair, values in along.items() if len(values)}
+        require(len(pairs) > 0, self, "of", "share no progress: none comes to where another begins", "Train longer.")
         found = {"distance": list(pairs.values())}
         found["width"] = [value for (i, j), value in pairs.items() if recipes[i] == recipes[j]]
         found["apart"] = [value for (i, j), value in pairs.items() if recipes[i] != recipes[j]]
@@ -77,5 +78,10 @@ class Tube(Measure):
         return draw(drawn)
 
 
-def _at(runs: list[Tensor], progresses: list[Tensor], place: float) -> Tensor:
-    return mutual(torch.stack([at_progress(run, t, min(place, t.max().item())) for run, t in zip(runs, progresses, strict=True)]))
+def _at(runs: list[Tensor], progresses: list[Tensor], place: float) -> np.ndarray:
+    """d_B [R, R] at one progress, no number for a run that does not pass it."""
+    there = [i for i, t in enumerate(progresses) if passes(t, place)]
+    distance = np.full((len(runs), len(runs)), np.nan)
+    if there:
+        distance[np.ix_(there, there)] = mutual(torch.stack([at_progress(runs[i], progresses[i], place) for i in there])).numpy()
+    return distance
