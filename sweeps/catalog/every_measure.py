@@ -8,7 +8,7 @@ CIFAR and, beside the pretraining, a quarter of an hour on two cores.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis import CKA, MCE, InPCA, ModeConnectivity
+from analysis import CKA, MCE, InPCA, InPCAProjection, ModeConnectivity, Tube
 from contrast import Digits, SmallResNet, Stage
 from search_spaces.contrast_or_not import METHODS, ContrastOrNot
 from search_spaces.every_measure import EveryMeasure
@@ -50,7 +50,12 @@ def _between(space: EveryMeasure, done: Sequence[Run]) -> dict[str, Stage]:
     out: dict[str, Stage] = {}
     for i, task in enumerate(space.trained.tasks):
         tuned = {arm: tuple(run.stages[f"progress/{i}"].of for run in runs) for arm, runs in arms.items() if arm != "random"}
-        out[f"inpca/{i}"] = InPCA(of=tuple(net for nets in tuned.values() for net in nets))
+        axes = InPCA(of=tuple(net for nets in tuned.values() for net in nets))
+        out[f"inpca/{i}"] = axes
+        if len(axes.stages) > 1:
+            out[f"tube/{i}"] = Tube(of=axes.stages)
+        if arms["random"]:
+            out[f"projection/{i}"] = InPCAProjection(of=tuple(run.stages[f"progress/{i}"].of for run in arms["random"]), onto=axes)
         for arm, nets in tuned.items():
             if len(nets) > 1:
                 out[f"segments/{i}/{arm}"] = ModeConnectivity(of=nets, on=task.fit("confirm"), samples=space.samples)
