@@ -102,3 +102,9 @@ def require_log_probs(measure: Measure, log_probs: Tensor) -> None:
     """Raise `UserError` where stored log-probabilities are no numbers or above 0, as probabilities or logits may be."""
     good = bool((log_probs <= 1e-3).all())  # of what is no number nothing is true
     require(good, measure, "of", "left log-probabilities that are no numbers or above 0", "Measure a training that did not diverge.")
+
+
+def require_finite_features(measure: Measure, *features: Tensor) -> None:
+    """Raise `UserError` where a feature is not finite."""
+    finite = all(bool(x.isfinite().all()) for x in features)
+    require(finite, measure, "of", "has features that are not finite", "Measure a network that has not diverged.")

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from analysis.accuracy.logits import labels
-from analysis.checks import require_one_class, require_one_stage, require_same_classes
+from analysis.checks import require_finite_features, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Drawn, Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast import random
@@ -82,6 +82,7 @@ class FewLabels(Measure):
         )
         require_every_class(self, y, self.data.num_classes)
         shown, truth = embedding(model, self.on, self.at, workspace).double(), labels(self.on, workspace)
+        require_finite_features(self, x, shown)
         orders = [random.permutation(self.seed, "few labels", ids, epoch=draw) for draw in range(self.draws)]
         accuracy, l2 = torch.zeros(2, len(self.fractions), self.draws, dtype=torch.float64)
         counts, unconverged = [], 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from math import nan
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ class KNN(Measure):
     `bank=None` is leave-one-out on `on`. Where both are parts of one training split, a sample is removed from its own
     neighbours by its id. Raises `UserError` for k beyond the bank, and for a bank of other classes. `KNNCurve` is the same for
     several k. `at`: None reads the encoder's features, "projection" what the head makes of them. A collapsed encoder, which has one
-    output for every image, is at chance: all are classified alike. METRICS 8.
+    output for every image, is at chance: all are classified alike. NaN where a feature is not finite. METRICS 8.
     """
 
     on: Dataset
@@ -64,11 +65,13 @@ def neighbours(on: Dataset, bank: Dataset | None, size: Callable[[Dataset], int]
 def accuracies(
     model: Model, on: Dataset, bank: Dataset | None, at: At | None, ks: Sequence[int], temperature: float, workspace: Workspace
 ) -> list[float]:
-    """Percent of `on` that the vote of its k nearest of `bank` gets right, for each k of `ks`."""
+    """Percent of `on` that the vote of its k nearest of `bank` gets right, for each k of `ks`; NaN where a feature is not finite."""
     ids, labels = _ids_and_labels(on, workspace)
     bank_ids, bank_labels = _ids_and_labels(bank or on, workspace)
     named = (ids, bank_ids) if _share_images(on, bank) else (None, None)
     features, stored = (embedding(model, data, at, workspace) for data in (on, bank or on))
+    if not (features.isfinite().all() and stored.isfinite().all()):
+        return [nan] * len(ks)
     predicted = knn_predictions_by_k(features, stored, bank_labels, ks, temperature, *named)
     return [100 * int(right) / len(labels) for right in (predicted == labels).sum(dim=1)]
 

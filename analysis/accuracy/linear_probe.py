@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_one_class, require_one_stage, require_same_classes
+from analysis.checks import require_finite_features, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast.data.dataset import Dataset
@@ -50,8 +50,10 @@ class LinearProbe(Measure):
         labels = _labels(self.data, workspace)
         self.check(lambda data: len(labels))
         require_every_class(self, labels, self.data.num_classes)
-        probe = fit_probe(embedding(model, self.data, self.at, workspace), labels, self.l2)
-        logits = embedding(model, self.on, self.at, workspace).double() @ probe.weight.T + probe.bias
+        x, shown = (embedding(model, data, self.at, workspace) for data in (self.data, self.on))
+        require_finite_features(self, x, shown)
+        probe = fit_probe(x, labels, self.l2)
+        logits = shown.double() @ probe.weight.T + probe.bias
         truth = _labels(self.on, workspace)
         correct = int((logits.argmax(dim=1) == truth).sum())
         return {"accuracy": 100 * correct / len(truth), "l2": probe.l2, "unconverged": float(probe.unconverged)}

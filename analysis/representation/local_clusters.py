@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from analysis.checks import require_classifier, require_samples
+from analysis.checks import require_classifier, require_finite_features, require_samples
 from analysis.measure import Drawn, Measure
 from analysis.representation.feature_maps import feature_maps, map_sizes
 from analysis.representation.kmeans import kmeans
@@ -105,6 +105,7 @@ class LocalClusters(Measure):
         rows = np.sort(stratified(images.labels, self.images))
         pixels, ids = np.array(images.pixels[rows]), np.asarray(images.ids)[rows]
         maps = feature_maps(model.net.to(workspace.device), pixels, self._layers)
+        require_finite_features(self, *maps)
         found = [self._clustered(places, ids) for places in maps]
         arrays = {
             "inertia": [layer.inertia for layer in found],

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from analysis.checks import require_classifier
+from analysis.checks import require_classifier, require_finite_features
 from analysis.measure import Drawn, Measure
 from analysis.representation.changes import Change, chance, changed, classes, drawn
 from contrast.component import require
@@ -73,6 +73,7 @@ class TransformProbe(Measure):
         truth = self._labels(self.on, workspace)
         net = model.net.to(workspace.device)
         fitted, shown = (self._outputs(net, data, workspace) for data in (self.data, self.on))
+        require_finite_features(self, *fitted, *shown)
         probes = [fit_probe(x, y, self.l2) for x in fitted]
         h, z = (_accuracy(probe, x, truth) for probe, x in zip(probes, shown, strict=True))
         return {"h": h, "z": z, "chance": chance(self.change), "unconverged": float(sum(probe.unconverged for probe in probes))}

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from analysis import KNN, Accuracy, FewLabels, KNNCurve, LinearProbe
+from analysis import KNN, Accuracy, FewLabels, KNNCurve, LinearProbe, TransformProbe
 from analysis.subset import stratified
 from contrast.component import UserError
 from contrast.heads import MLPHead
@@ -204,6 +204,18 @@ def test_probes_read_the_features_or_what_the_head_makes_of_them(lab, blobs, tun
         assert behind != lab.run(probe(stage, **given))[0]
         with pytest.raises(UserError, match=rf"{probe.__name__}\.at = 'projection': asks for one projection head"):
             probe(plain, **given, at="projection")
+
+
+def test_features_that_are_not_finite_give_no_number(lab, blobs, tuned, linear_net):
+    train, test = blobs().whole, blobs().held_out("confirm")
+    stage = lab.put(tuned(train), linear_net)
+    with torch.no_grad():
+        linear_net.std.fill_(0)
+    assert np.isnan(list(lab.run(KNNCurve(stage, on=test, bank=train, ks=(1, 5)))[0].values())).all()
+    probes = (LinearProbe(stage, data=train, on=test), FewLabels(stage, data=train, on=test, fractions=(0.5,)))
+    for probe in (*probes, TransformProbe(stage, data=train, on=test)):
+        with pytest.raises(UserError, match=r"\.of = .*: has features that are not finite"):
+            lab.run(probe)
 
 
 def test_linear_probe_refuses_bad_grids_and_other_classes(blobs, tuned):
