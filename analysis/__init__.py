@@ -43,3 +43,4 @@ from analysis.robustness import FGSM as FGSM
 from analysis.robustness import MCE as MCE
 from analysis.robustness import PGD as PGD
 from analysis.robustness import Corruptions as Corruptions
+from analysis.robustness import MinimalNorm as MinimalNorm

@@ -3,4 +3,5 @@
 from analysis.robustness.corruptions import Corruptions as Corruptions
 from analysis.robustness.fgsm import FGSM as FGSM
 from analysis.robustness.mce import MCE as MCE
+from analysis.robustness.minimal_norm import MinimalNorm as MinimalNorm
 from analysis.robustness.pgd import PGD as PGD

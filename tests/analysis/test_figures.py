@@ -34,6 +34,7 @@ from analysis.figures.landscape import landscape
 from analysis.figures.local_clusters import local_clusters
 from analysis.figures.masks import coloured, masks
 from analysis.figures.mce import mce
+from analysis.figures.minimal_norm import minimal_norm, misclassified
 from analysis.figures.mode_connectivity import mode_connectivity
 from analysis.figures.palette import COLOURS, FONT, looks, style
 from analysis.figures.parallel_coordinates import parallel_coordinates
@@ -119,6 +120,12 @@ def neighbours_of(draws, m, p):
 
 def known_of(draws, m, p):
     return {"h": 99 - 9.0 * p + draws.normal(), "z": 30 + 20.0 * (p == 0) + m + 2 * draws.normal(), "chance": (80.0, 25, 50, 50)[p]}, {}
+
+
+def distant_of(draws, m, p):
+    distances = draws.gamma(2, 0.2 + 0.1 * m, 200)
+    distances[: 20 + 10 * m], distances[-4:] = 0, np.inf
+    return {"median": float(np.median(distances))}, {"distances": distances, "eps": np.array([0.5, 1.5])}
 
 
 def surface_of(draws, m, p):
@@ -328,6 +335,13 @@ PICTURES = {
     ),
     "progress of one method": lambda: progress(family(progress_of, methods=("simclr",), panels=5, seeds=2), "pretraining epoch"),
     "robustness": lambda: robustness(family(robust_of), chance=20),
+    "robustness of one task, thirteen methods": lambda: robustness(
+        family(robust_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=2), scale=1, radius="radius ε (L2)"
+    ),
+    "minimal norms": lambda: minimal_norm(family(distant_of)),
+    "minimal norms of one task, one seed": lambda: minimal_norm(
+        family(distant_of, methods=("a label too long to fit",), panels=1, seeds=1)
+    ),
     "accuracy by neighbours": lambda: accuracy_curve(family(neighbours_of), "k", "neighbours k", 10),
     "accuracy by neighbours of one task": lambda: accuracy_curve(family(neighbours_of, panels=1, seeds=1), "k", "neighbours k"),
     "transform probe": lambda: transform_probe(family(known_of)),
@@ -453,7 +467,8 @@ def means(axes, colour):
 def test_lines_are_the_means_over_seeds(make):
     drawn = family(make, panels=2, seeds=3)
     figure, name = (progress(drawn), "t") if make is progress_of else (robustness(drawn), "accuracy")
-    for axes, panel in zip(figure.axes[:2], "01", strict=True):
+    panels = figure.axes[:2] if make is progress_of else figure.axes[::2]
+    for axes, panel in zip(panels, "01", strict=True):
         assert axes.get_title() == f"task {panel}"
         for method, look in looks(METHODS).items():
             given = [one.arrays[name] for one in drawn if (one.panel, one.method) == (panel, method)]
@@ -478,6 +493,23 @@ def test_the_map_has_the_final_progress_of_every_cell_with_its_interval_and_leng
     assert len(progress(family(progress_of, methods=("a",), panels=1)).axes) == 1
     few = [one for one in drawn if (one.panel, one.method) != ("1", "supcon")]
     assert progress(few).axes[-1].get_images()[0].get_array().mask.sum() == 1
+
+
+def test_beside_the_accuracy_under_attack_is_its_share_of_the_accuracy_without():
+    drawn = [replace(one, results=one.results | {"clean": 80.0}) for one in family(robust_of, methods=("a",), panels=1, seeds=1)]
+    cut = [replace(one, arrays={name: array[1:] for name, array in one.arrays.items()}) for one in drawn]
+    for given, clean in ((drawn, drawn[0].arrays["accuracy"][0]), (cut, 80.0)):
+        left, right = robustness(given).axes
+        colour = looks(["a"])["a"].colour
+        assert means(left, colour)[1] == pytest.approx([clean, *drawn[0].arrays["accuracy"][1:]])
+        assert means(right, colour)[1] == pytest.approx(100 * means(left, colour)[1] / clean)
+
+
+def test_the_curve_of_minimal_norms_is_their_distribution():
+    distances = np.array([0, 0.5, np.inf, 0.2, 0])
+    assert misclassified(distances, np.array([0, 0.2, 0.4, 0.6]), False) == pytest.approx([40, 60, 60, 80])
+    assert misclassified(distances, np.array([0, 0.2, 0.4, 0.6]), True) == pytest.approx([0, 100 / 3, 100 / 3, 200 / 3])
+    assert np.isnan(misclassified(np.zeros(3), np.array([0.1]), True)).all()
 
 
 def test_spectra_are_shares_of_the_variance_with_the_power_law_on_its_ranks():
