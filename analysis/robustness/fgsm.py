@@ -14,7 +14,7 @@ from contrast.attacks import fgsm_curve
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.model import Model
-from contrast.stage import Metrics, Workspace
+from contrast.stage import Metrics, Stage, Workspace
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -58,8 +58,19 @@ class FGSM(Measure):
         return {"accuracy": main, **levels(self.eps, curve, 255.0), "area": area(self.eps, curve)}
 
     @classmethod
+    def in_normalized_space(cls, of: Stage, on: Dataset) -> "FGSM":
+        """As "To contrast or not to contrast" was published: eps of 0 to 15 / 255 after normalisation, unclipped, on all samples of `on`.
+
+        There `on` is the data that the classifier was tuned on. With deviations of about 0.27 these radii are 0 to 4 / 255 in pixels.
+        """
+        return cls(of, on, space="normalized", clamp=False, samples=None)
+
+    @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy against the radius, a panel per task, a line per method."""
         from analysis.figures.robustness import robustness
 
-        return robustness(drawn, chance(one.measure.on for one in drawn if isinstance(one.measure, cls)))
+        guessing = chance(one.measure.on for one in drawn if isinstance(one.measure, cls))
+        if any(isinstance(one.measure, cls) and one.measure.space == "normalized" for one in drawn):
+            return robustness(drawn, guessing, radius="ε (1/255, normalised)")
+        return robustness(drawn, guessing)

@@ -28,6 +28,7 @@ from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.figures.expected_maximum import best_by_budget
 from analysis.figures.files import save
+from analysis.figures.gradient_masking import gradient_masking
 from analysis.figures.importance import Importance, importance
 from analysis.figures.inpca import inpca
 from analysis.figures.landscape import landscape
@@ -120,6 +121,11 @@ def neighbours_of(draws, m, p):
 
 def known_of(draws, m, p):
     return {"h": 99 - 9.0 * p + draws.normal(), "z": 30 + 20.0 * (p == 0) + m + 2 * draws.normal(), "chance": (80.0, 25, 50, 50)[p]}, {}
+
+
+def masked_of(draws, m, p):
+    left = {"clean": 80, "noise": 78, "square": 60, "fgsm": 50, "pgd": 40 - 5 * m, "more": 39 - 5 * m, "huge": 2 + 20 * (m == 2)}
+    return {"suspect": float(m == 2), **{f"accuracy_{name}": float(value + draws.normal()) for name, value in left.items()}}, {}
 
 
 def distant_of(draws, m, p):
@@ -337,6 +343,10 @@ PICTURES = {
     "robustness": lambda: robustness(family(robust_of), chance=20),
     "robustness of one task, thirteen methods": lambda: robustness(
         family(robust_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=2), scale=1, radius="radius ε (L2)"
+    ),
+    "gradient masking": lambda: gradient_masking(family(masked_of)),
+    "gradient masking of thirteen methods": lambda: gradient_masking(
+        family(masked_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=1)
     ),
     "minimal norms": lambda: minimal_norm(family(distant_of)),
     "minimal norms of one task, one seed": lambda: minimal_norm(

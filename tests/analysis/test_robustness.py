@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from analysis import FGSM, PGD, Accuracy, Landscape
+from analysis.measure import Drawn
 from contrast.attacks import fgsm_curve, robust, start_noise
 from contrast.component import UserError
 
@@ -40,6 +41,12 @@ def test_the_older_reading_counts_eps_after_normalisation_and_does_not_clip(lab,
     _, arrays = lab.run(measure)
     assert np.allclose(arrays["accuracy"], accuracy)
     assert np.allclose(arrays["loss"], loss, rtol=1e-4)
+    published = FGSM.in_normalized_space(stage, data)
+    assert (published.space, published.clamp, published.samples, published.eps[-1]) == ("normalized", False, None, 15 / 255)
+    results, kept = lab.run(published)
+    assert kept["loss"][8] == pytest.approx(arrays["loss"][1])
+    drawn = [Drawn(name, "", 0, results, kept, published) for name in ("a", "b")]
+    assert [axes.get_xlabel() for axes in FGSM.figure(drawn).axes] == ["ε (1/255, normalised)"] * 2
     _, pixel = lab.run(FGSM(stage, on=data, eps=(0.0, 8 / 255, 60 / 255), clamp=False, samples=None))
     assert pixel["loss"][2] > arrays["loss"][2]  # the same number is a larger step in pixels
 
