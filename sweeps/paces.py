@@ -30,6 +30,7 @@ GUESSES = {
     "Curvature": 15.0,  # 50 products
     **{"Landscape": 4.0, "RadiusFlatness": 1.0, "ModeConnectivity": 5.0},  # a few rows of the grid, a direction, a pair
     "Corruptions": 3.0,  # a corruption of 1,000 images at five severities
+    **{"MinimalNorm": 10.0, "GradientMasking": 6.0, "AutoAttack": 90.0},  # an eighth of 256 images, or of 1,000
     "Segmentation": 60.0,
     "Sharpness": 20.0,
 }

@@ -65,7 +65,7 @@ class MinimalNorm(Measure):
 
     @property
     def length(self) -> int:
-        """A part is a sixteenth of the samples."""
+        """A part is an eighth of the samples."""
         return PARTS
 
     def measure(self, model: Model, workspace: Workspace) -> Parts:

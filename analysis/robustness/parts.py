@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contrast.stage import Metrics, Workspace
 
-PARTS = 16
+PARTS = 8
 
 
 def in_parts(
