@@ -42,6 +42,7 @@ from analysis.representation import Uniformity as Uniformity
 from analysis.robustness import FGSM as FGSM
 from analysis.robustness import MCE as MCE
 from analysis.robustness import PGD as PGD
+from analysis.robustness import AdversarialExamples as AdversarialExamples
 from analysis.robustness import AutoAttack as AutoAttack
 from analysis.robustness import Corruptions as Corruptions
 from analysis.robustness import GradientMasking as GradientMasking

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("contrast", "analysis", "search_spaces", "sweeps", "sweeps.catalog")  # each may import those before it, and itself
 ALLOWED = {
     "contrast": {"torch", "torchvision", "numpy", "scipy", "safetensors", "pyarrow", "sklearn", "jaxtyping", "PIL", "timm"},
-    "analysis": {"pandas", "matplotlib", "rich", "cycler", "jinja2", "markupsafe"},
+    "analysis": {"pandas", "matplotlib", "rich", "cycler", "jinja2", "markupsafe", "pyautoattack"},
     "search_spaces": {"optuna"},
     "sweeps": {"mlflow", "sqlalchemy", "ray", "cloudpickle", "psutil", "typer"},
     "sweeps.catalog": set(),

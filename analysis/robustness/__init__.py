@@ -1,5 +1,6 @@
 """Accuracy under attack and under corruption."""
 
+from analysis.robustness.adversarial_examples import AdversarialExamples as AdversarialExamples
 from analysis.robustness.autoattack import AutoAttack as AutoAttack
 from analysis.robustness.corruptions import Corruptions as Corruptions
 from analysis.robustness.fgsm import FGSM as FGSM

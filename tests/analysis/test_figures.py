@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from analysis.calibration.calibration import scores
 from analysis.corruptions import PROCEDURAL, STANDARD
 from analysis.figures.accuracy_curve import accuracy_curve
+from analysis.figures.adversarial_examples import adversarial_examples, magnified
 from analysis.figures.calibration import calibration
 from analysis.figures.classes import class_bars, confusions, row_shares
 from analysis.figures.corruptions import corruptions
@@ -121,6 +122,11 @@ def neighbours_of(draws, m, p):
 
 def known_of(draws, m, p):
     return {"h": 99 - 9.0 * p + draws.normal(), "z": 30 + 20.0 * (p == 0) + m + 2 * draws.normal(), "chance": (80.0, 25, 50, 50)[p]}, {}
+
+
+def changed_of(draws, m, p):
+    pixels = np.random.default_rng(p).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+    return {"fooled": 75.0}, {"pixels": pixels, "change": draws.uniform(-0.03, 0.03, (4, 3, 8, 8)).astype(np.float32)}
 
 
 def masked_of(draws, m, p):
@@ -344,6 +350,10 @@ PICTURES = {
     "robustness of one task, thirteen methods": lambda: robustness(
         family(robust_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=2), scale=1, radius="radius ε (L2)"
     ),
+    "adversarial examples": lambda: adversarial_examples(family(changed_of, panels=1)),
+    "adversarial examples of two tasks, eight methods": lambda: adversarial_examples(
+        family(changed_of, methods=[f"method number {i}" for i in range(8)], panels=2)
+    ),
     "gradient masking": lambda: gradient_masking(family(masked_of)),
     "gradient masking of thirteen methods": lambda: gradient_masking(
         family(masked_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=1, seeds=1)
@@ -477,8 +487,7 @@ def means(axes, colour):
 def test_lines_are_the_means_over_seeds(make):
     drawn = family(make, panels=2, seeds=3)
     figure, name = (progress(drawn), "t") if make is progress_of else (robustness(drawn), "accuracy")
-    panels = figure.axes[:2] if make is progress_of else figure.axes[::2]
-    for axes, panel in zip(panels, "01", strict=True):
+    for axes, panel in zip([axes for axes in figure.axes if axes.get_title().startswith("task")], "01", strict=True):
         assert axes.get_title() == f"task {panel}"
         for method, look in looks(METHODS).items():
             given = [one.arrays[name] for one in drawn if (one.panel, one.method) == (panel, method)]
@@ -513,6 +522,10 @@ def test_beside_the_accuracy_under_attack_is_its_share_of_the_accuracy_without()
         colour = looks(["a"])["a"].colour
         assert means(left, colour)[1] == pytest.approx([clean, *drawn[0].arrays["accuracy"][1:]])
         assert means(right, colour)[1] == pytest.approx(100 * means(left, colour)[1] / clean)
+
+
+def test_no_change_is_grey_and_a_fortieth_of_the_range_is_white():
+    assert magnified(np.array([[[0.0, 0.025, -0.025, 0.5, 0.0125]]])).tolist() == [[[128, 255, 0, 255, 191]]]
 
 
 def test_the_curve_of_minimal_norms_is_their_distribution():

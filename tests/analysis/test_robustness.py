@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import FGSM, PGD, Accuracy, Landscape
+from analysis import FGSM, PGD, Accuracy, AdversarialExamples, Landscape
 from analysis.measure import Drawn
+from analysis.subset import stratified
 from contrast.attacks import fgsm_curve, robust, start_noise
 from contrast.component import UserError
 
@@ -127,6 +128,24 @@ def test_of_a_large_data_set_only_the_chosen_samples_are_read(lab, blobs, tuned,
     monkeypatch.setattr(lab.workspace, "images", lambda _: images._replace(pixels=OnlyRows(images.pixels)))
     for attack, results in zip(attacks, wanted, strict=True):
         assert lab.run(attack)[0] == pytest.approx(results, nan_ok=True)
+
+
+def test_kept_examples_are_those_of_the_attack_and_break_the_network(lab, blobs, tuned, conv_net):
+    data = blobs().held_out("confirm")
+    stage = lab.put(tuned(data), conv_net.requires_grad_(False))
+    results, arrays = lab.run(AdversarialExamples(stage, on=data, eps=40 / 255, samples=12))
+    x, y = (part[torch.from_numpy(stratified(lab.workspace.images(data).labels, 12))] for part in lab.workspace.pixels(data))
+    assert np.array_equal(arrays["pixels"], (255 * x).round().byte().numpy())
+    assert np.abs(arrays["change"]).max() <= 40 / 255 + 1e-6
+    wrong = conv_net(x).argmax(1) != y
+    assert not arrays["change"][wrong.numpy()].any()
+    changed = conv_net(x + torch.from_numpy(arrays["change"])).argmax(1) != y
+    assert torch.equal(changed, torch.from_numpy(arrays["broken"]))
+    assert results["fooled"] == pytest.approx(100 * arrays["broken"].mean())
+    assert arrays["broken"].sum() > wrong.sum()
+    for field, value in (("samples", 0), ("samples", 65), ("eps", 0.0), ("steps", 0)):
+        with pytest.raises(UserError, match=rf"\.{field} = "):
+            AdversarialExamples(stage, on=data, **{field: value})
 
 
 def test_pgd_defaults_are_the_declared_ones(blobs, tuned):
