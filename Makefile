@@ -10,7 +10,7 @@ PEERS_INSTALLED := $(PEERS)/.installed
 # Where it is set, each of the many processes would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sweep test gallery lint ui chaos peers bench-pretrain bench-finetune bench-replication bench-controller
+.PHONY: sweep test gallery lint ui chaos peers bench-pretrain bench-finetune bench-analysis bench-replication bench-controller
 
 sweep: $(INSTALLED)
 	$(RUN) -m sweeps run quickstart --root $(ROOT)
@@ -35,6 +35,12 @@ bench-pretrain: $(INSTALLED) $(PEERS_INSTALLED)
 
 bench-finetune: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.finetune
+
+bench-analysis: $(INSTALLED) $(PEERS_INSTALLED)
+	@failed=0; for part in surface progress inpca signals; do \
+		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$part || failed=1; done; \
+	for part in curvature attack_curve; do \
+		OMP_NUM_THREADS=1 $(PEERS)/bin/python -m benchmarks.$$part || failed=1; done; exit $$failed
 
 bench-controller: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.controller

@@ -1,6 +1,6 @@
 """Everything that is measured, on the encoders and the tasks of "To contrast or not to contrast"; it draws nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optuna.trial import BaseTrial
 
@@ -16,6 +16,7 @@ from analysis import (
     Curvature,
     Entropies,
     FewLabels,
+    GradientMasking,
     HeadLandscape,
     IntrinsicDimension,
     KNNCurve,
@@ -24,7 +25,9 @@ from analysis import (
     LinearProbe,
     LocalClusters,
     MeanPerClass,
+    MinimalNorm,
     NeuralCollapse,
+    PretrainingProgress,
     Progress,
     RadiusFlatness,
     RankMe,
@@ -35,7 +38,7 @@ from analysis import (
     Uniformity,
 )
 from analysis.representation.changes import Change
-from contrast import Dataset, Finetune, SimCLRViews, Stage
+from contrast import Dataset, Finetune, Pretrain, SimCLRViews, Stage
 from contrast.data.dataset import Phase
 from search_spaces.contrast_or_not import ContrastOrNot
 
@@ -45,6 +48,7 @@ class EveryMeasure:
     """What is trained is that of `trained`, and so is shared with its sweep.
 
     The dear measures read `samples` images, corruptions have `severities`, `fractions` of the labels are tried.
+    With `snapshots` the pretrainings keep as many, and are measured along them; then they are stages of their own.
     """
 
     trained: ContrastOrNot
@@ -53,11 +57,16 @@ class EveryMeasure:
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
     first_rank: int = 10
     directions: int = 8
+    snapshots: int | None = None
 
     def __call__(self, trial: BaseTrial, seed: int, phase: Phase, method: str) -> dict[str, Stage]:
         """The measures of the encoder, and those of its classifier on every task."""
         net = self.trained.pretrained(method, seed)
-        out = self.of_features(net, phase)
+        along: dict[str, Stage] = {}
+        if self.snapshots is not None and isinstance(net, Pretrain):
+            net = replace(net, snapshots=self.snapshots)
+            along = {"snapshots": PretrainingProgress(net, on=self.trained.data.held_out(phase))}
+        out = along | self.of_features(net, phase)
         for i, task in enumerate(self.trained.tasks):
             tuned = Finetune(net, data=task.fit(phase), seed=seed, epochs=self.trained.finetune_epochs)
             measures = self.of_classifier(tuned, task.fit(phase), task.held_out(phase))
@@ -102,5 +111,7 @@ class EveryMeasure:
             "sharpness": Sharpness(tuned, on=fit, samples=few, directions=self.directions),
             "fgsm": FGSM(tuned, on=held_out, samples=self.samples),
             "pgd": PGD(tuned, on=held_out, samples=self.samples),
+            "nearest": MinimalNorm(tuned, on=held_out, samples=few),
+            "masking": GradientMasking(tuned, on=held_out, samples=few),
             "corruptions": Corruptions(tuned, on=held_out, severities=self.severities, samples=self.samples),
         }

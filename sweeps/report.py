@@ -1,7 +1,7 @@
 """The report of a sweep: its candidates and results become one page of tables and pictures."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,20 @@ Family = tuple[str, type[Measure]]
 def write_report(population: Population, root: Path) -> Path:
     """Write `reports/<name>/index.html` of what is finished; returns its path."""
     sweep = population.sweep
-    sections = [Section("Results", _finding(population), _tables(population)), *_search(population), *_measures(population)]
+    sections = [Section("Results", _finding(population), _tables(population)), *_drawn_sections(population)]
     page = Page(f"Sweep {sweep.name}", sweep.question, tuple(sections), _provenance(population))
     return render(page, root / "reports" / sweep.name)
 
 
 def pictures(population: Population) -> list[Picture]:
     """Every figure of the report, in its order."""
-    return [picture for section in (*_search(population), *_measures(population)) for picture in section.pictures]
+    return [picture for section in _drawn_sections(population) for picture in section.pictures]
+
+
+def _drawn_sections(population: Population) -> list[Section]:
+    search = _search(population)
+    taken = {picture.name for section in search for picture in section.pictures}
+    return [*search, *_measures(population, taken)]
 
 
 def _tables(population: Population) -> tuple[Table, ...]:
@@ -83,9 +89,9 @@ def _curves(population: Population) -> list[Curve]:
     return list(found.values())
 
 
-def _measures(population: Population) -> list[Section]:
+def _measures(population: Population, taken: Set[str]) -> list[Section]:
     """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
-    groups = _named([*families(population).items(), *_across(population).items()])
+    groups = _named([*families(population).items(), *_across(population).items()], taken)
     finite = [(name, [one for one in drawn if one.finite]) for name, drawn in groups]
     pictures = [_picture(name, drawn) for name, drawn in finite]
     found = (*(picture for picture in pictures if picture is not None), *planes(finite), *against_objective(population))
@@ -95,11 +101,11 @@ def _measures(population: Population) -> list[Section]:
     return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}", (), found)] if found else []
 
 
-def _named(groups: Sequence[tuple[Family, list[Drawn]]]) -> list[tuple[str, list[Drawn]]]:
-    """Each family under its segment of the keys; one of another class under a segment that is taken, as `robust-PGD`."""
+def _named(groups: Sequence[tuple[Family, list[Drawn]]], taken: Set[str]) -> list[tuple[str, list[Drawn]]]:
+    """Each family under its segment of the keys; under its class, too, where another or the search has that name: `robust-PGD`."""
     named: dict[str, list[Drawn]] = {}
     for (family, kind), drawn in groups:
-        named[family if family not in named else f"{family}-{kind.__name__}"] = drawn
+        named[family if family not in named and family not in taken else f"{family}-{kind.__name__}"] = drawn
     return list(named.items())
 
 

@@ -8,7 +8,7 @@ CIFAR and, beside the pretraining, a quarter of an hour on two cores.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis import CKA, MCE, InPCA, InPCAProjection, ModeConnectivity, Tube
+from analysis import CKA, MCE, InPCA, InPCAProjection, ModeConnectivity, SameImages, Tube
 from contrast import Digits, SmallResNet, Stage
 from search_spaces.contrast_or_not import METHODS, ContrastOrNot
 from search_spaces.every_measure import EveryMeasure
@@ -24,7 +24,7 @@ def every_measure(preset: str = "mini") -> Sweep:
     space, seeds = chosen(
         preset,
         {
-            "smoke": (EveryMeasure(DIGITS, samples=100, fractions=(0.1, 1.0), first_rank=4), (0, 10, 20)),
+            "smoke": (EveryMeasure(DIGITS, samples=100, fractions=(0.1, 1.0), first_rank=4, snapshots=5), (0, 10, 20)),
             "mini": (EveryMeasure(replace(MINI, tasks=MINI.tasks[::3]), samples=300), (0, 10, 20)),
         },
     )
@@ -63,6 +63,8 @@ def _between(space: EveryMeasure, done: Sequence[Run]) -> dict[str, Stage]:
             if run.arm != "random" and run.seed in baseline:
                 measured, plain = (stages[f"corruptions/{i}"] for stages in (run.stages, baseline[run.seed]))
                 out[f"mce/{i}/{run.arm}-{run.seed}"] = MCE(of=(measured, plain))
+                pair = (run.stages[f"progress/{i}"].of, baseline[run.seed][f"progress/{i}"].of)
+                out[f"same_images/{i}/{run.arm}-{run.seed}"] = SameImages(of=pair, on=task.held_out("confirm"))
     for run in done:
         if run.arm != "random" and run.seed in baseline:
             encoders = (run.stages["rankme"].of, baseline[run.seed]["rankme"].of)

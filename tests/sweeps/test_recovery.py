@@ -118,6 +118,17 @@ def test_measures_of_two_classes_under_one_segment_are_both_in_the_report(world)
     assert (world.root / "reports" / "two" / "figures" / "dots-OtherDots.csv").read_text().count("\n") == 3
 
 
+def test_a_measure_under_the_name_of_a_picture_of_the_search_is_in_the_report(world):
+    def knobs(trial, seed, phase):
+        return {"knobs": Dots(Train(trial.suggest_float("x", 0, 1), seed))}
+
+    population = world.launch(Sweep("knobs", knobs, trials=4, maximize="knobs"))
+    with without_pictures():
+        page = write_report(population, world.root).read_text()
+    assert "figures/knobs.svg" in page
+    assert "figures/knobs-Dots.svg" in page
+
+
 @dataclass(frozen=True)
 class Picky(Measure):
     """Refuses what lies above the limit."""
