@@ -6,13 +6,18 @@ from collections import Counter, defaultdict
 from dataclasses import fields, replace
 
 import numpy as np
+import optuna
 import pytest
 from PIL import Image
 
+import analysis
+from analysis import AutoAttack, ClassIoU, FeatureSuppression, LeftOut, MeanAveragePrecision, Measure, Segmentation
 from contrast import PACS
 from search_spaces.fine_tuning import METHODS as TUNING_METHODS
 from search_spaces.pretraining import LOSSES, METHODS
+from sweeps.catalog.every_measure import every_measure
 from sweeps.catalog.pretraining import pretraining
+from sweeps.sweep import Run
 from tests import driver
 from tests.driver import command
 
@@ -125,3 +130,16 @@ def test_methods_of_the_table_differ_in_nothing_but_the_method():
     shared = {field.name for field in fields(first)} & {field.name for field in fields(moco)}
     assert {name: getattr(moco, name) for name in shared} == {name: getattr(first, name) for name in shared}
     assert space.encoded("random", space.data, 0).encoder == first.encoder
+
+
+def test_every_measure_is_in_the_sweep_of_every_measure():
+    sweep = every_measure("smoke")
+    runs = [
+        Run(method, {}, seed, sweep.space(optuna.trial.FixedTrial({}), seed, "confirm", method))
+        for method in sweep.arms["method"]
+        for seed in (0, 10)
+    ]
+    stages = [stage for run in runs for stage in run.stages.values()] + list(sweep.across(runs).values())
+    exported = {kind for kind in vars(analysis).values() if isinstance(kind, type) and issubclass(kind, Measure)}
+    other_data = {LeftOut, FeatureSuppression, MeanAveragePrecision, Segmentation, ClassIoU}
+    assert exported - {type(stage) for stage in stages} - {Measure} == other_data | {AutoAttack}, "which needs an extra, and hours"
