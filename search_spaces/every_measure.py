@@ -91,7 +91,7 @@ class EveryMeasure:
             "dimension": IntrinsicDimension(net, on=held_out),
             "collapse": NeuralCollapse(net, on=held_out),
             "entropies": Entropies(net, on=held_out),
-            "clusters": LocalClusters(net, on=held_out, ks=(2, 4), images=16),
+            "clusters": LocalClusters(net, on=held_out, ks=(2, 4), layers=(1, 2), images=16),
             **{f"change/{change}": TransformProbe(net, data=fit, on=held_out, change=change) for change in changes},
         }
 

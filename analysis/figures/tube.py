@@ -36,11 +36,11 @@ def tube(drawn: Sequence[Drawn]) -> Figure | None:
             if len(lines) > 1:
                 axes.plot(t, lines.T, color=look[method].colour, lw=0.4, alpha=0.7, zorder=2)
             axes.plot(t, _mean(lines), color=look[method].colour, ls=look[method].line, zorder=3)
-        axes.set_ylim(bottom=0)
+    panels[0].set_ylim(bottom=0)  # after the last line, since panels share their axis, and this ends its growing
     bottom_label(panels, "progress $t_w$")
-    figure.supylabel("$d_B$ at equal progress (nats)")
+    figure.supylabel("distance $d_B$ (nats)")
     grey = "; grey: mean over pairs of two methods" if any(found[None] for found in pairs) else ""
-    key(figure, look, f"thick: mean over pairs of a method's seeds; thin: single pairs{grey}", "line")
+    key(figure, look, f"at equal progress; thick: mean over pairs of a method's seeds; thin: single pairs{grey}", "line")
     return figure
 
 

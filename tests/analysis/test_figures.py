@@ -654,6 +654,13 @@ def test_inpca_draws_the_runs_that_its_axes_were_made_of_in_grey_behind_new_ones
         assert found == pytest.approx(one.arrays["coordinates"][one.arrays["model"] == i][:, :2])
 
 
+def test_no_line_of_a_tube_leaves_its_panels():
+    first, second = (tube_of(panel, methods=("a",)) for panel in "01")
+    wide = replace(second, arrays=second.arrays | {"distance": 10 * second.arrays["distance"]})
+    top = tube([first, wide]).axes[0].get_ylim()[1]
+    assert top > np.nanmax(wide.arrays["distance"][:, ~np.eye(len(wide.of), dtype=bool)])
+
+
 def test_tube_draws_the_mean_over_a_methods_pairs_and_nothing_of_single_seeds():
     one = tube_of()
     axes = tube([one]).axes[0]
