@@ -26,7 +26,7 @@ from contrast.stage import Stage, Workspace
 if TYPE_CHECKING:
     import matplotlib.figure
 
-_LOOKED_AT = 64
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ModeConnectivity(Measure):
         norm_pixels, _ = workspace.pixels(source, stratified(workspace.images(source).labels, self.norm_samples))
         require(len(norm_pixels) >= 2, self, "norms_from", "has fewer than 2 images", "Use more images.")
         for one in model:
-            outputs = one.net(pixels[:_LOOKED_AT])
+            outputs = torch.cat([one.net(part) for part in pixels.split(_BATCH)])
             require_classes(self, outputs.shape[1], self.on)
             require_logits(self, outputs)
         alphas = np.arange(self.points) / (self.points - 1)

@@ -77,7 +77,7 @@ class RadiusFlatness(Measure):
         radii = state.get("radii", torch.zeros(self.directions, 2, len(RISES), dtype=torch.float64))
         for index in range(done, self.directions):
             line = Plane(model.net, filter_normalised(model.net, self.direction_seed, index), None, pixels, labels)
-            outputs = line.logits(line.batches[0][0])
+            outputs = line.outputs(0.0, 0.0)
             require_classes(self, outputs.shape[1], self.on)
             require_logits(self, outputs)
             profiles[index] = torch.tensor([loss_and_error(line, a) for a in alphas.tolist()], dtype=torch.float64).T

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, isfinite, sqrt
 from typing import ClassVar, Literal
 
 import torch
@@ -125,7 +125,10 @@ def rise(
     radius: float,
     steps: int,
 ) -> float:
-    """The largest rise of the loss met on `steps` steps of normalised ascent in e / T, |e / T| <= radius; of one step, its own rise."""
+    """The largest rise of the loss met on `steps` steps of normalised ascent in e / T, |e / T| <= radius; of one step, its own rise.
+
+    Infinite where the loss met is not finite: a network that overflows in the ball is not flat.
+    """
     before, best = loss(at), 0.0
     place, pace = torch.zeros_like(at), radius * (1 if steps == 1 else _REACH / steps)
     for _ in range(steps):
@@ -136,5 +139,7 @@ def rise(
         place = place + pace / length * slope
         place = place * (radius / place.norm()).clamp(max=1)
         found = loss(at + sizes * place) - before
+        if not isfinite(found):
+            return inf
         best = found if steps == 1 else max(best, found)
     return best

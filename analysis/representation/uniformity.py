@@ -1,5 +1,6 @@
 """Uniformity of an encoder's features on the unit sphere (PROTOCOL 2.9): label-free, smaller is more uniform."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,6 +39,11 @@ class Uniformity(Measure):
         require_above(self, "t")
         require_at(self, self.at)
         require(self.group is None or self.group >= 2, self, "group", "must be at least 2, a pair", "Use 2048, or None for all pairs.")
+
+    def check(self, size: Callable[[Dataset], int]) -> None:
+        """Two images make a pair; images have the encoder's channels."""
+        super().check(size)
+        require(size(self.on) >= 2, self, "on", "must have 2 images or more", "Use 1,000 or more for a stable result.")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`uniformity`."""

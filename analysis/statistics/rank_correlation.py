@@ -28,10 +28,14 @@ class Tau(NamedTuple):
 
 
 def kendall(x: Float[ndarray, " n"], y: Float[ndarray, " n"]) -> Tau:
-    """tau-b, and Fisher's z of it plus and minus 1.96 standard errors sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, 1957)."""
+    """tau-b, and Fisher's z of it plus and minus 1.96 standard errors sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, 1957).
+
+    z of a perfect order is infinite: there the interval is that of half a discordant pair, and reaches to the value.
+    """
     n = len(x)
     value = float(scipy.stats.kendalltau(x, y).statistic) if n > 1 else math.nan
     if n < FEWEST or math.isnan(value):
         return Tau(value, math.nan, math.nan, n)
-    z, half = math.atanh(max(-1 + 1e-12, min(value, 1 - 1e-12))), float(scipy.special.ndtri(1 - ALPHA / 2)) * math.sqrt(0.437 / (n - 4))
-    return Tau(value, math.tanh(z - half), math.tanh(z + half), n)
+    most = 1 - 2 / (n * (n - 1))
+    z, half = math.atanh(max(-most, min(value, most))), float(scipy.special.ndtri(1 - ALPHA / 2)) * math.sqrt(0.437 / (n - 4))
+    return Tau(value, min(value, math.tanh(z - half)), max(value, math.tanh(z + half)), n)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from analysis import RadiusFlatness
+from analysis import ModeConnectivity, RadiusFlatness
 from analysis.geometry.directions import filter_normalised
 from analysis.geometry.grid import grid
 from analysis.geometry.radius_flatness import RISES, crossing, loss_and_error, rises
@@ -83,6 +83,29 @@ def test_a_flat_network_is_censored_and_outputs_that_are_not_finite_are_errors(l
         linear_net.top.bias[0] = torch.inf
     line = Plane(linear_net, filter_normalised(linear_net, 0, 0), None, *lab.workspace.pixels(data))
     assert loss_and_error(line, 0.0) == (np.inf, 100)
+
+
+class Odd(nn.Module):
+    """A classifier whose logits are infinite for one image."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.linear, self.at = nn.Linear(108, 4), features.sum()
+
+    def forward(self, h):
+        return torch.where((h.sum(1, keepdim=True) - self.at).abs() < 1e-3, torch.inf, self.linear(h))
+
+
+@pytest.mark.parametrize(
+    "measure", [RadiusFlatness, lambda stage, on: ModeConnectivity((stage[0], stage[1]), on=on)], ids=["radius", "mode"]
+)
+def test_one_image_of_many_whose_logits_are_not_finite_is_refused(lab, blobs, tuned, linear_net, measure):
+    data = blobs()
+    pixels, _ = lab.workspace.pixels(data)
+    net = Net(blobs.mean, blobs.std, nn.Flatten(), Odd(linear_net.features(pixels[[-1]]))).requires_grad_(False)
+    stages = [lab.put(tuned(data, seed), net) for seed in (0, 1)]
+    with pytest.raises(UserError, match="finite"):
+        lab.run(measure(stages if measure is not RadiusFlatness else stages[0], on=data))
 
 
 def test_radius_flatness_refuses_bad_fields(lab, blobs, tuned, linear_net):

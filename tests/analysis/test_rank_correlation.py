@@ -28,4 +28,11 @@ def test_tau_counts_pairs_in_order_and_says_where_it_knows_too_little():
     assert str(kendall(x, y)) == "τ = 0.67, n = 4"
     assert str(kendall(x, np.ones(4))) == "τ unknown, n = 4"
     assert str(kendall(x[:1], y[:1])) == "τ unknown, n = 1"
-    assert kendall(np.arange(9.0), np.arange(9.0)).high == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n", [5, 9, 30])
+def test_a_perfect_order_of_few_has_an_interval_that_narrows_with_their_number(n):
+    rising, falling = kendall(np.arange(1.0 * n), np.arange(1.0 * n)), kendall(np.arange(1.0 * n), -np.arange(1.0 * n))
+    assert (rising.value, rising.high, falling.value, falling.low) == pytest.approx((1, 1, -1, -1))
+    assert rising.low == pytest.approx(-falling.high)
+    assert {5: -0.3, 9: 0.5, 30: 0.95}[n] < rising.low < {5: 0.9, 9: 0.97, 30: 0.999}[n]

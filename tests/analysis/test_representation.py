@@ -186,6 +186,7 @@ def test_bad_fields_are_refused(blobs, tuned):
         (lambda: LiDAR(stage, on=data, views=Noisy(views=9)), "views"),
         (lambda: LiDAR(stage, on=data, views=Noisy(views=10), delta=0.0), "delta"),
         (lambda: LiDAR(stage, on=data, views=Noisy(views=10)).check(lambda dataset: 1), "on"),
+        (lambda: Uniformity(stage, on=data).check(lambda dataset: 1), "on"),
         (lambda: Alignment((stage, stage), on=data, views=Noisy()), "of"),
     ):
         with pytest.raises(UserError, match=rf"\.{field} = "):

@@ -1,6 +1,7 @@
 """Sharpness against closed forms of quadratic losses, and what rescaling a network leaves alone."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_of_a_linear_loss_every_number_of_steps_gives_radius_times_gradient_and_
         found = rise(lambda w: (b @ w).item(), lambda w: b, at, torch.ones_like(b), 0.3, steps)
         assert found == pytest.approx(0.3 * b.norm().item())
         assert rise(lambda w: 1.0, lambda w: 0 * b, at, torch.ones_like(b), 0.3, steps) == 0
+
+
+@pytest.mark.parametrize("beyond", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_in_the_ball_is_an_infinite_rise(beyond):
+    at = torch.zeros(3, dtype=torch.float64)
+    for steps in (1, 20):
+        assert rise(lambda w: beyond if w.any() else 1.0, torch.ones_like, at, torch.ones_like(at), 0.3, steps) == math.inf
 
 
 def rescaled(lab, blobs, tuned):
