@@ -57,6 +57,6 @@ def _radius(axes: Axes, group: Sequence[Drawn], look: Look) -> None:
 
 def _words(drawn: Sequence[Drawn], counts: list[int]) -> str:
     directions = len(drawn[0].arrays["loss"])
-    over = "seeds" if max(counts) > 2 else "directions"
+    over = "directions" if max(counts) < 3 else "seeds" if min(counts) > 2 else "seeds, of fewer than 3 over directions"
     what = f"mean of {directions} directions, {seeds_in_words(counts)}"
     return f"{what}; band: pointwise 95 % t interval over {over}; ▴: radius of a rise by 1 nat"
