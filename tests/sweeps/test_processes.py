@@ -133,9 +133,9 @@ def test_what_one_child_raises_ends_the_others():
 @pytest.mark.slow  # processes that import torch
 def test_a_child_that_is_killed_is_lost_not_a_mistake_of_the_stage():
     running = processes.run(Slow("long"), prepare, 2, 1)
-    next(running)
-    child = psutil.Process().children()[-1]
-    child.kill()
+    first = next(running)
+    (second,) = [one for one in psutil.Process().children() if processes.CHILD in one.cmdline() and one.pid != int(first["pid"])]
+    second.kill()
     with pytest.raises(processes.ChildLost, match=r"process 2 of 2 ended with -9"):
         next(running)
 
