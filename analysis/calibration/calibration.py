@@ -14,7 +14,7 @@ from analysis.calibration.chance import ece_standard_error, null
 from analysis.calibration.errors import class_wise_ece, debiased_l2, ece, ece_equal_mass
 from analysis.calibration.proper import brier, nll
 from analysis.calibration.temperature import cross_fitted, temperature
-from analysis.checks import require_classifier, require_one_class
+from analysis.checks import require_classifier, require_one_class, require_same_classes
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
@@ -46,6 +46,8 @@ class Calibration(Measure):
         require_classifier(self)
         require_one_class(self, "on", "fit_on")
         require(self.bins >= 1, self, "bins", "must be at least 1", "Use 15.")
+        if self.fit_on is not None:
+            require_same_classes(self, "fit_on")
         require(self.fit_on != self.on, self, "fit_on", "must not be `on`", "Leave it out: `on` is scaled in two halves.")
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:

@@ -21,9 +21,9 @@ _TINY = 1e-250
 def sphere_entropy(features: Float[Tensor, "n d"], k: int = 3) -> float:
     """H of the L2-normalised rows, d of 2 or more, at most that of the uniform distribution but for noise; `k` from 1 to n - 1.
 
-    -inf where so many rows are alike that a k-th neighbour is at 0, NaN where a feature is not finite.
+    -inf where so many rows are alike that a k-th neighbour is at 0, NaN where a feature is not finite or a row is 0, which has no place.
     """
-    if not features.isfinite().all():
+    if not (features.isfinite().all() and features.any(dim=1).all()):
         return math.nan
     n, d = features.shape
     chords = neighbour_distances(normalize(features.double(), dim=1), k)[:, -1].cpu().numpy()

@@ -30,8 +30,8 @@ class OnImages:
     p: float
 
 
-def on_images(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"], resamples: int = 2000) -> OnImages:
-    """Compare who has which of the same images right; raises `UserError` without any.
+def on_images(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"], resamples: int = 2000) -> OnImages:
+    """Compare who has which of the same images right; raises `UserError` without any, or where one is told of more than the other.
 
     The interval is a percentile bootstrap over pairs, which are known by how many images each alone has right: one multinomial draw
     a resample.
@@ -39,6 +39,8 @@ def on_images(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"], res
     n = len(first)
     if n == 0:
         raise UserError("first = []: must say of an image whether it is right. Compare on a data set that has images.")
+    if len(second) != n:
+        raise UserError(f"second = {len(second)} images: must be the {n} of the first. Compare both on the same data set.")
     ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
     draws = np.random.Generator(np.random.PCG64(key(0, "images drawn again")))
     counts = draws.multinomial(n, np.array([ours, theirs, n - ours - theirs]) / n, size=resamples)

@@ -262,8 +262,11 @@ def test_what_cannot_be_calibrated_is_refused(lab, blobs, tuned, linear_net):
         Calibration(stage, data, bins=0)
     with pytest.raises(UserError, match=r"Calibration\.fit_on = .*must not be `on`"):
         Calibration(stage, data, fit_on=data)
+    for classes in ((0, 1, 2), (1, 0, 2, 3)):
+        with pytest.raises(UserError, match=r"Calibration\.fit_on = .*must have the classes of `on`, in the same order"):
+            Calibration(stage, on=data, fit_on=blobs(classes=classes))
     with pytest.raises(UserError, match=r"Calibration\.of = .*3 classes, and its network has 4 outputs"):
-        lab.run(Calibration(stage, on=data, fit_on=blobs(classes=(0, 1, 2))))
+        lab.run(Calibration(stage, on=blobs(classes=(0, 1, 2))))
 
 
 @pytest.mark.parametrize("make", [Accuracy, Calibration])

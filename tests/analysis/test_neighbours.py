@@ -105,7 +105,9 @@ def test_the_entropy_of_atoms_is_minus_infinity_and_of_no_numbers_none():
     x[:4] = x[4]
     assert sphere_entropy(x, 4) == -math.inf
     assert math.isfinite(sphere_entropy(x, 5))
-    x[0, 0] = math.nan
+    x[1] = 0
+    assert math.isnan(sphere_entropy(x, 5))
+    x[1], x[0, 0] = x[4], math.nan
     assert math.isnan(sphere_entropy(x, 3))
 
 

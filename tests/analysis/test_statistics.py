@@ -293,6 +293,8 @@ def test_on_the_same_images_the_interval_is_that_of_pairs_drawn_again_and_covers
     assert np.mean([one.low <= truth <= one.high for one in found]) == pytest.approx(0.95, abs=0.03)
     with pytest.raises(UserError, match=r"first = \[\]"):
         on_images(first[0, :0], second[0, :0])
+    with pytest.raises(UserError, match=r"second = 1 images: must be the \d+ of the first"):
+        on_images(first[0], second[0, :1])
 
 
 def test_two_networks_are_compared_on_the_images_that_each_alone_has_right(lab, blobs, tuned, conv_net, linear_net):
