@@ -129,7 +129,7 @@ def _run(
                     results = _numbers(stage, stop.value)
                     break
             epoch = len(read_curve(attempt))
-            log.line(f"epoch {epoch} {metrics}")
+            log.line(f"{'part' if isinstance(stage, Measure) else 'epoch'} {epoch} {metrics}")
             yield Message("epoch", index, epoch, metrics)
     except Diverged as error:
         outcome, reason = "diverged", masked(str(error))

@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_at_most_an_epoch(job):
     computed, different = driver.epochs(job.root)
     assert computed - different <= 1
     assert driver.committed(job.root).items() >= job.committed.items()
-    assert different == 6 * 2 + 6 * 3 + 6  # of six pretrainings and six fine-tunings, and the one part of six landscapes
+    assert different == 6 * 2 + 6 * 3  # of six pretrainings and six fine-tunings
 
 
 def test_results_do_not_depend_on_engine_workers_or_kills(job, undisturbed):
