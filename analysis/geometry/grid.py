@@ -87,15 +87,16 @@ def summary(
 
     `surfaces` is infinite or NaN where a point is only known to lie above `ceiling`, for which it is taken; `centre` is the
     exact loss of the solution. Results: `flatness` and `radius_rise_1`, means over the surfaces (NaN of a solution above the
-    ceiling: nothing is seen there), and for K > 1 their standard errors `flatness_se` and `radius_rise_1_se`; `loss_at_centre`;
-    `clipped_share`. Arrays: `surface`, the mean, `clipped` in any of them, `alphas`, and for K > 1 `spread`, the standard deviation.
+    ceiling, where nothing is seen, and the radius of one within 1 nat of it, too), and for K > 1 their standard errors
+    `flatness_se` and `radius_rise_1_se`; `loss_at_centre`; `clipped_share`. Arrays: `surface`, the
+    mean, `clipped` in any of them, `alphas`, and for K > 1 `spread`, the standard deviation.
     """
     clipped = ~(surfaces <= ceiling)
     known = np.where(clipped, ceiling, surfaces)
-    seen, span, level = centre < ceiling, float(alphas[-1]), min(centre + 1, ceiling)
+    seen, span, level = centre < ceiling, float(alphas[-1]), centre + 1
     flatness = [float(loss_on_rings(one, alphas, np.array([RADIUS])).mean() - centre) if seen else nan for one in known]
     radii = np.linspace(0, span, _RADII + 1)
-    rise = [radius_of_rise(loss_on_rings(one, alphas, radii), span, level) if seen else nan for one in known]
+    rise = [radius_of_rise(loss_on_rings(one, alphas, radii), span, level) if level <= ceiling else nan for one in known]
     results = {"flatness": mean(flatness), "loss_at_centre": centre, "radius_rise_1": mean(rise)}
     arrays = {"surface": known.mean(axis=0), "clipped": clipped.any(axis=0), "alphas": alphas}
     if len(surfaces) > 1:

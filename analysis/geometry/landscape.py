@@ -45,10 +45,10 @@ class Landscape(Measure):
     `samples`: a stratified subset, None is all. `points` is odd, so that the middle is evaluated exactly. `pairs`: so many planes
     (at least 2), the same for all networks of one architecture; None is the first of them alone. Results: `flatness`, the mean rise
     of the loss on the ring of radius 0.5 (smaller is flatter); `loss_at_centre`; `radius_rise_1`, the mean radius at which the loss
-    has risen by 1 nat, `span` where it has not; `cosine` of the two directions; `clipped_share` of grid points; of several planes
-    the means, `flatness_se` and `radius_rise_1_se`. Outputs that are not finite are above the ceiling; in the middle they, or
-    probabilities, raise `UserError`. Arrays: `surface` and `clipped` [P, P], entry [i, j] at alphas[i] of the first direction and
-    alphas[j] of the second, and `alphas` [P]; of several planes the mean, clipped in any, and `spread`, the standard deviation.
+    has risen by 1 nat, `span` where it has not, NaN where that lies above `ceiling`; `cosine` of the two directions;
+    `clipped_share` of grid points; of several planes the means, `flatness_se` and `radius_rise_1_se`. Outputs that are
+    not finite are above the ceiling; in the middle they, or probabilities, raise `UserError`. Arrays: `surface` and `clipped` [P, P],
+    entry [i, j] at alphas[i] of the first direction and alphas[j] of the second, and `alphas` [P]; of several planes the mean, clipped in any, and `spread`, the standard deviation.
     While it runs, `surface` holds NaN where it is not measured yet.
     """
 
@@ -62,6 +62,7 @@ class Landscape(Measure):
     pairs: int | None = None
 
     alone: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

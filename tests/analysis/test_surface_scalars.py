@@ -51,6 +51,9 @@ def test_a_ceiling_bounds_the_scalars_from_below():
     assert low["flatness"] == pytest.approx(1.5, abs=0.02)
     assert low["radius_rise_1"] == whole["radius_rise_1"]
     assert np.array_equal(arrays["clipped"], cone[0] > 2.5)
+    short, _ = summary(np.where(cone > 1.9, np.inf, cone), alphas, 1.0, 1.9)
+    assert np.isnan(short["radius_rise_1"]), "a rise by less than 1 nat is no rise by 1"
+    assert short["flatness"] == pytest.approx(0.9, abs=0.02)
 
 
 def test_rings_of_a_cone_and_of_a_plane():
