@@ -1,5 +1,6 @@
 """Whether a classifier is as often right as it says, as it is and after temperature scaling (METRICS 6)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from analysis.calibration.bins import binned, confidences, equal_width
 from analysis.calibration.chance import ece_standard_error, null
 from analysis.calibration.errors import class_wise_ece, debiased_l2, ece, ece_equal_mass
 from analysis.calibration.proper import brier, nll
-from analysis.calibration.temperature import cross_fitted, temperature
+from analysis.calibration.temperature import COLDEST, cross_fitted, temperature
 from analysis.checks import require_classifier, require_one_class, require_same_classes
 from analysis.measure import Drawn, Measure
 from contrast.component import require
@@ -33,8 +34,9 @@ class Calibration(Measure):
     show; `ece_10` of 10 bins, `ece_equal_mass`, `l2` (debiased), `class_wise`; `nll` in nats; `brier`, 0 to 2, which is
     `reliability` - `resolution` + `uncertainty`; the same of logits over a `temperature`, as `scaled_ece` and so on. The temperature is
     fitted on `fit_on`, which the network was not trained on; without it on `on` itself, in two halves that are scaled each by the
-    other's. Arrays, by bin, also as `scaled_...`: `count`, mean `confidence`, `accuracy`, and
-    `low` to `high`, the 95 % of accuracies that a calibrated network would show; NaN where a bin is empty.
+    other's; it and what is scaled are NaN where the network is right of all that it is fitted on, so that none is the best.
+    Arrays, by bin, also as `scaled_...`: `count`, mean `confidence`, `accuracy`, and `low` to `high`, the 95 % of
+    accuracies that a calibrated network would show; NaN where a bin is empty.
     """
 
     on: Dataset
@@ -57,10 +59,15 @@ class Calibration(Measure):
             scaled, heat = cross_fitted(outputs, classes)
         else:
             heat = temperature(logits(self, model, self.fit_on, workspace), labels(self.fit_on, workspace))
+            heat = math.nan if heat == COLDEST else heat
             scaled = outputs / heat
         ids = np.asarray(workspace.images(self.on).ids)
         before, drawn = scores(outputs, classes, ids, self.bins)
-        after, drawn_after = scores(scaled, classes, ids, self.bins)
+        if math.isnan(heat):
+            after = dict.fromkeys(before, math.nan)
+            drawn_after = {name: np.full_like(array, math.nan) for name, array in drawn.items()}
+        else:
+            after, drawn_after = scores(scaled, classes, ids, self.bins)
         workspace.keep_arrays(**drawn, **{f"scaled_{name}": array for name, array in drawn_after.items()})
         return {**before, "temperature": heat, **{f"scaled_{name}": value for name, value in after.items()}}
 

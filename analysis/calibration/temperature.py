@@ -41,10 +41,13 @@ def temperature(outputs: Float64[Tensor, "n c"], labels: Int64[Tensor, " n"]) ->
 def cross_fitted(outputs: Float64[Tensor, "n c"], labels: Int64[Tensor, " n"]) -> tuple[Float64[Tensor, "n c"], float]:
     """Logits of two stratified halves, each over the temperature of the other, and the geometric mean of both temperatures.
 
-    So no sample is scaled by what it helped to fit. A class's samples go to the halves by turns, in the order given.
+    So no sample is scaled by what it helped to fit. A class's samples go to the halves by turns, in the order given. All NaN where
+    every label of a half has the largest logit: its temperature would be 0, and infinitely sure of the other's errors.
     """
     first = _halves(labels)
     one, other = temperature(outputs[first], labels[first]), temperature(outputs[~first], labels[~first])
+    if COLDEST in (one, other):
+        return torch.full_like(outputs, math.nan), math.nan
     scaled = torch.where(first[:, None], outputs / other, outputs / one)
     return scaled, (one * other) ** 0.5
 

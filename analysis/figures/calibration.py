@@ -83,8 +83,9 @@ def _dumbbells(axes: Axes, groups: Groups, look: dict[str, Look], name: str, *, 
     for y, (method, shape) in enumerate(look.items()):
         if method not in before:
             continue
-        axes.plot((before[method].mean, after[method].mean), (y, y), color=shape.colour, lw=2.4, alpha=0.3, zorder=1)
-        for found, face in ((before[method], "white"), (after[method], shape.colour)):
+        ends = [(before[method], "white"), *([(after[method], shape.colour)] if method in after else [])]
+        axes.plot([found.mean for found, _ in ends], [y] * len(ends), color=shape.colour, lw=2.4, alpha=0.3, zorder=1)
+        for found, face in ends:
             if found.half is not None and not found.points_only:
                 axes.errorbar(found.mean, y, xerr=found.half, color=shape.colour, lw=0.8, capsize=2, zorder=2)
             axes.plot(found.mean, y, shape.marker, color=shape.colour, mfc=face, ms=4.2, mew=0.9, zorder=3)
@@ -96,13 +97,16 @@ def _dumbbells(axes: Axes, groups: Groups, look: dict[str, Look], name: str, *, 
 
 
 def _over_tasks(groups: Groups, name: str) -> dict[str, Interval]:
-    """The result `name` of each method that has every task: over seeds, after the mean over tasks within each."""
+    """The result `name` of each method that has every task: over seeds, after the mean over tasks within each.
+
+    A method is left out where one of them is not finite, as what is scaled may be: a mean of the others would be of other runs.
+    """
     methods = [method for method in next(iter(groups.values())) if all(method in found for found in groups.values())]
     seeds = {
         method: over_tasks({panel: {one.seed: one.results[name] for one in found[method]} for panel, found in groups.items()})
         for method in methods
     }
-    return {method: interval(list(found.values())) for method, found in seeds.items() if found}
+    return {method: interval(list(found.values())) for method, found in seeds.items() if found and np.isfinite(list(found.values())).all()}
 
 
 def _words(groups: Groups) -> str:
@@ -110,4 +114,6 @@ def _words(groups: Groups) -> str:
     tasks = " of the mean over tasks" if len(groups) > 1 else ""
     bars = f"; bar: 95 % t interval{tasks}" if max(counts) > 2 else ""
     lines = f"line: all samples of {seeds_in_words(counts)}"
-    return f"{lines}; band: 95 % of what a calibrated network shows; hollow: as trained; full: temperature-scaled{bars}"
+    return (
+        f"{lines}; band: 95 % of what a calibrated network shows; hollow: as trained; full: temperature-scaled, where errors tell one{bars}"
+    )

@@ -48,8 +48,8 @@ class Landscape(Measure):
     has risen by 1 nat, `span` where it has not, NaN where that lies above `ceiling`; `cosine` of the two directions;
     `clipped_share` of grid points; of several planes the means, `flatness_se` and `radius_rise_1_se`. Outputs that are
     not finite are above the ceiling; in the middle they, or probabilities, raise `UserError`. Arrays: `surface` and `clipped` [P, P],
-    entry [i, j] at alphas[i] of the first direction and alphas[j] of the second, and `alphas` [P]; of several planes the mean, clipped in any, and `spread`, the standard deviation.
-    While it runs, `surface` holds NaN where it is not measured yet.
+    entry [i, j] at alphas[i] of the first direction and alphas[j] of the second, and `alphas` [P]; of several planes the mean,
+    clipped in any, and `spread`, the standard deviation. While it runs, `surface` holds NaN where it is not measured yet.
     """
 
     on: Dataset

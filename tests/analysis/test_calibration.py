@@ -220,6 +220,31 @@ def test_scaling_changes_no_prediction_and_lowers_the_loss_of_other_samples():
     assert nll(scaled, labels) < nll(outputs, labels) - 0.05
 
 
+def test_without_an_error_no_temperature_is_the_best_and_nothing_is_scaled(lab, blobs, tuned, linear_net):
+    outputs = torch.eye(4, dtype=torch.float64).repeat(250, 1) * 3
+    labels = torch.arange(4).repeat(250)
+    labels[0] = 1  # one error, so that a half has none
+    scaled, mean = cross_fitted(outputs, labels)
+    assert math.isnan(mean)
+    assert scaled.isnan().all()
+    data = blobs()
+    pixels, truth = lab.workspace.pixels(data)
+    features = linear_net.features(pixels)
+    fitted = torch.linalg.lstsq(torch.cat([features, torch.ones(len(features), 1)], 1), torch.eye(4)[truth]).solution
+    with torch.no_grad():
+        linear_net.top.weight.copy_(fitted[:-1].T)
+        linear_net.top.bias.copy_(fitted[-1])
+    assert (linear_net(pixels).argmax(dim=1) == truth).all()
+    stage, other = lab.put(tuned(data), linear_net.requires_grad_(False)), blobs().held_out("confirm")
+    for measure in (Calibration(stage, on=data), Calibration(stage, on=other, fit_on=data)):
+        results, arrays = lab.run(measure)
+        assert {name for name, value in results.items() if math.isnan(value)} == {
+            "temperature",
+            *(n for n in results if n[:7] == "scaled_"),
+        }
+        assert np.isnan(arrays["scaled_accuracy"]).all()
+
+
 def test_each_half_is_scaled_by_the_temperature_of_the_other():
     outputs, labels = drawn(301)
     scaled, mean = cross_fitted(outputs, labels)

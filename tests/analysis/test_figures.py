@@ -569,6 +569,9 @@ def test_reliability_diagrams_pool_the_samples_of_all_seeds_and_dumbbells_go_fro
     assert lower.patches[1].get_data().values == pytest.approx(count / count.sum())
     markers = [line for line in errors.lines if line.get_linestyle() == "None" and line.get_marker() == "s"]
     hollow, full = (line.get_xdata()[0] for line in markers)
+    unscaled = [replace(one, results=one.results | {"scaled_ece": np.nan, "scaled_nll": np.nan}) for one in group]
+    alone = calibration([one for one in drawn if one.method == "a"] + unscaled).axes[2]
+    assert [line.get_marker() for line in alone.lines if line.get_marker() in "os" and line.get_linestyle() == "None"] == ["o", "o", "s"]
     assert (hollow, full) == pytest.approx([np.mean([one.results[name] for one in group]) for name in ("ece", "scaled_ece")])
 
 
