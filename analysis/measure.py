@@ -56,11 +56,13 @@ class Measure(Stage, ABC):
 
     `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
     `label_free` marks one that reads no labels: as a monitor it prunes only once it has shown what it tells of the objective.
+    `unit` names the fields that say in what a measure counts, such as the norm of a radius: other values, another picture.
     """
 
     of: Stage | tuple[Stage, ...]
     alone: ClassVar[bool] = False
     label_free: ClassVar[bool] = False
+    unit: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         stages = self.of if isinstance(self.of, tuple) else (self.of,)

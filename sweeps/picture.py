@@ -4,13 +4,27 @@ It is a value, so it can be queued and compared without reading an array; nothin
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.measure import Drawn, Measure
 from contrast.model import Artefact
+
+
+@dataclass(frozen=True)
+class Family:
+    """Measures of one picture: what is before the first / of their keys, their class, and in what they count."""
+
+    segment: str
+    kind: type[Measure]
+    unit: tuple[object, ...]
+
+    @classmethod
+    def of(cls, key: str, measure: Measure) -> "Family":
+        """The family of a measure under a key."""
+        return cls(key.partition("/")[0], type(measure), tuple(getattr(measure, field) for field in measure.unit))
 
 
 @dataclass(frozen=True)
@@ -37,16 +51,25 @@ def pictures(found: Iterable[tuple[str, Drawn, Artefact]]) -> dict[str, Picture]
 
     A measure whose main result is not finite is in no picture.
     """
-    groups: dict[tuple[str, type[Measure]], list[tuple[Drawn, Artefact]]] = {}
+    groups: dict[Family, list[tuple[Drawn, Artefact]]] = {}
     for key, one, source in found:
-        kind = type(one.measure)
-        if _has_figure(kind) and one.finite:
-            groups.setdefault((key.partition("/")[0], kind), []).append((one, source))
+        if _has_figure(type(one.measure)) and one.finite:
+            groups.setdefault(Family.of(key, one.measure), []).append((one, source))
     shown: dict[str, Picture] = {}
-    for (family, kind), group in groups.items():
-        name = f"figures/{family}.png" if f"figures/{family}.png" not in shown else f"figures/{family}-{kind.__name__}.png"
-        shown[name] = Picture(kind, tuple(one for one, _ in group), tuple(source for _, source in group))
+    for name, family in named(groups).items():
+        group = groups[family]
+        shown[f"figures/{name}.png"] = Picture(family.kind, tuple(one for one, _ in group), tuple(source for _, source in group))
     return shown
+
+
+def named(families: Iterable[Family], taken: Set[str] = frozenset()) -> dict[str, Family]:
+    """A name for each picture: its segment of the keys; with its unit or its class, too, where that is taken: `pgd-l2`, `robust-PGD`."""
+    names: dict[str, Family] = {}
+    for family in families:
+        unit, kind = "-".join(map(str, family.unit)), family.kind.__name__
+        wanted = (family.segment, *([f"{family.segment}-{unit}"] if unit else []), "-".join(filter(None, (family.segment, kind, unit))))
+        names[next(name for name in wanted if name not in names and name not in taken)] = family
+    return names
 
 
 def _has_figure(kind: type[Measure]) -> bool:

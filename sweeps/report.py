@@ -16,13 +16,13 @@ from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate, Replicate
 from sweeps.graph import HELD, Job
+from sweeps.picture import Family, named
 from sweeps.population import Population
 from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, results_table, valued
 from sweeps.search_pictures import search_pictures
 from sweeps.signals import against_objective, planes
 
 SHOWN = 4
-Family = tuple[str, type[Measure]]
 
 
 def write_report(population: Population, root: Path) -> Path:
@@ -91,22 +91,16 @@ def _curves(population: Population) -> list[Curve]:
 
 def _measures(population: Population, taken: Set[str]) -> list[Section]:
     """A section of pictures: one for each family of measures that has a figure, then what compares all replicates."""
-    groups = _named([*families(population).items(), *_across(population).items()], taken)
-    finite = [(name, [one for one in drawn if one.finite]) for name, drawn in groups]
+    groups = families(population)
+    for family, compared in _across(population).items():
+        groups[family] = [*groups.get(family, ()), *compared]
+    finite = [(name, [one for one in groups[family] if one.finite]) for name, family in named(groups, taken).items()]
     pictures = [_picture(name, drawn) for name, drawn in finite]
     found = (*(picture for picture in pictures if picture is not None), *planes(finite), *against_objective(population))
-    lost = sum(not one.finite for _, drawn in groups for one in drawn)
+    lost = sum(not one.finite for drawn in groups.values() for one in drawn)
     left_out = f" Not in the pictures: {lost} measures whose main result is not finite." if lost else ""
     phase = "test split, fresh seeds" if population.phase == "search" and confirmed(population) else "seeds of the declaration"
     return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}", (), found)] if found else []
-
-
-def _named(groups: Sequence[tuple[Family, list[Drawn]]], taken: Set[str]) -> list[tuple[str, list[Drawn]]]:
-    """Each family under its segment of the keys; under its class, too, where another or the search has that name: `robust-PGD`."""
-    named: dict[str, list[Drawn]] = {}
-    for (family, kind), drawn in groups:
-        named[family if family not in named and family not in taken else f"{family}-{kind.__name__}"] = drawn
-    return list(named.items())
 
 
 def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
@@ -121,14 +115,14 @@ def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
 
 
 def families(population: Population) -> dict[Family, list[Drawn]]:
-    """The finished measures by the first segment of their key and their class, over the replicates that the report shows."""
+    """The finished measures by family, over the replicates that the report shows."""
     found: dict[Family, list[Drawn]] = defaultdict(list)
     for c, replicates in _shown(population):
         for replicate in replicates:
             for key, stage in replicate.stages.items():
-                family, _, panel = key.partition("/")
+                panel = key.partition("/")[2]
                 if isinstance(stage, Measure) and replicate.state == state.COMPLETE:
-                    found[family, type(stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
+                    found[Family.of(key, stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
     return found
 
 
@@ -152,10 +146,10 @@ def _across(population: Population) -> dict[Family, list[Drawn]]:
             owners |= {job.stage: (label(population, c), replicate.seed) for job in population.closure(replicate)}
     found: dict[Family, list[Drawn]] = defaultdict(list)
     for key, stage in population.finals.across.items():
-        family, _, panel = key.partition("/")
+        panel = key.partition("/")[2]
         job = population.graph.jobs[population.graph.identity(stage)]
         if isinstance(stage, Measure) and isinstance(stage.of, tuple) and job.state == HELD:
-            found[family, type(stage)].append(_drawn(population, stage, "", panel, 0, tuple(owners[one] for one in stage.of)))
+            found[Family.of(key, stage)].append(_drawn(population, stage, "", panel, 0, tuple(owners[one] for one in stage.of)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class AdversarialExamples(Measure):
     steps: int = 20
     samples: int = 4
     seed: int = 0
+
+    unit: ClassVar[tuple[str, ...]] = ("norm",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

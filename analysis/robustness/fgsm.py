@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
@@ -36,6 +36,8 @@ class FGSM(Measure):
     space: Literal["pixel", "normalized"] = "pixel"
     clamp: bool = True
     samples: int | None = 512
+
+    unit: ClassVar[tuple[str, ...]] = ("space",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

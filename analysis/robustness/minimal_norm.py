@@ -49,6 +49,7 @@ class MinimalNorm(Measure):
     seed: int = 0
 
     alone: ClassVar[bool] = True
+    unit: ClassVar[tuple[str, ...]] = ("norm",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class PGD(Measure):
     seed: int = 0
     restarts: int | None = None
     loss: Loss | None = None
+
+    unit: ClassVar[tuple[str, ...]] = ("norm",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

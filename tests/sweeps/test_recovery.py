@@ -130,6 +130,28 @@ def test_a_measure_under_the_name_of_a_picture_of_the_search_is_in_the_report(wo
 
 
 @dataclass(frozen=True)
+class Meter(Dots):
+    """Counts in a unit."""
+
+    norm: str = "linf"
+    unit = ("norm",)
+
+
+def test_measures_that_count_in_different_units_are_drawn_apart(world):
+    def two(trial, seed, phase):
+        net = Train(0.5, seed)
+        return {"attack/a": Meter(net), "attack/b": Meter(net, norm="l2"), "attack/c": Meter(net, 1.0), "attack/d": Dots(net)}
+
+    population = world.launch(Sweep("units", two, seeds=(0, 1)), searching=False)
+    with without_pictures():
+        page = write_report(population, world.root).read_text()
+    folder = world.root / "reports" / "units" / "figures"
+    rows = {path.stem: path.read_text().count("\n") - 1 for path in folder.glob("*.csv")}
+    assert rows == {"attack": 4, "attack-l2": 2, "attack-Dots": 2}
+    assert all(f"figures/{name}.svg" in page for name in rows)
+
+
+@dataclass(frozen=True)
 class Picky(Measure):
     """Refuses what lies above the limit."""
 
