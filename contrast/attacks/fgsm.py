@@ -24,7 +24,12 @@ def fgsm(
     box: Box | None = (0.0, 1.0),
     scale: Float[Tensor, "1 c 1 1"] | float = 1.0,
 ) -> Float[Tensor, "e n c h w"]:
-    """The adversarial examples at every radius; `box=None` leaves them unclipped. `net` must be in eval mode."""
+    """The adversarial examples at every radius; `box=None` leaves them unclipped. `net` must be in eval mode.
+
+    Raises `UserError` unless x lies in [0, 1], where there is a box.
+    """
+    if box is not None:
+        require_pixels(x)
     _, gradient = loss_gradient(net, x, y)
     moved = x + eps.to(x).view(-1, 1, 1, 1, 1) * (scale * gradient.sign())
     return moved if box is None else moved.clamp(*box)
@@ -40,8 +45,6 @@ def fgsm_curve(
     batch: int = BATCH,
 ) -> tuple[Float[Tensor, " e"], Float[Tensor, " e"]]:
     """Accuracy in percent and mean cross-entropy at every radius, float64 on the CPU; one gradient a sample."""
-    if box is not None:
-        require_pixels(x)
     correct, loss = torch.zeros(len(eps), dtype=torch.float64), torch.zeros(len(eps), dtype=torch.float64)
     for start in range(0, len(x), batch):
         labels = y[start : start + batch]

@@ -4,7 +4,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from contrast.attacks.ball import Norm, column, project, steepest
-from contrast.attacks.gradient import Network, loss_gradient
+from contrast.attacks.gradient import Network, loss_gradient, require_pixels
 
 
 def maximized(
@@ -20,8 +20,9 @@ def maximized(
     """`steps` steps of length step_size * eps / steps up the cross-entropy from x + start, each projected on ball and box [0, 1].
 
     As `pgd`, but a sample goes on when it is misclassified: training asks for the worst loss, not for an error. `start` lies in
-    the ball of radius eps (see `start_noise`); None starts at x.
+    the ball of radius eps (see `start_noise`); None starts at x. Raises `UserError` unless x lies in [0, 1].
     """
+    require_pixels(x)
     examples = (x if start is None else x + start).clamp(0, 1)
     for _ in range(steps):
         _, gradient = loss_gradient(net, examples, y)

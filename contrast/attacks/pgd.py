@@ -43,8 +43,10 @@ def pgd(
 ) -> Attacked:
     """`steps` steps of length step_size * eps / steps from x + start, each projected on the ball and clipped to [0, 1].
 
-    `start` lies in the ball of radius eps (see `start_noise`); None starts at x. All steps + 1 iterates are judged.
+    `start` lies in the ball of radius eps (see `start_noise`); None starts at x. All steps + 1 iterates are judged. Raises
+    `UserError` unless x lies in [0, 1].
     """
+    require_pixels(x)
     examples = (x if start is None else x + start).clamp(0, 1)
     broken = torch.ones(len(x), dtype=torch.bool, device=x.device)
     alive = torch.arange(len(x), device=x.device)

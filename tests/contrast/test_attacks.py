@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from contrast.attacks import fgsm, fgsm_curve, fgsm_robust, pgd, project, robust, start_noise
+from contrast.attacks import fgsm, fgsm_curve, fgsm_robust, maximized, pgd, project, robust, start_noise
 from contrast.component import UserError
 
 LEVEL = 1 / 255
@@ -250,6 +250,9 @@ def test_outputs_that_are_not_finite_are_never_right(net, images):
 def test_images_outside_the_unit_interval_are_refused(net, images, value):
     x, y = images[0].clone(), images[1]
     x[3, 1, 2, 2] = value
-    for attack in (robust, fgsm_robust, fgsm_curve):
+    for attack in (robust, fgsm, fgsm_robust, fgsm_curve):
         with pytest.raises(UserError, match=r"must be pixels in \[0, 1\]"):
             attack(net, x, y, torch.tensor([0.1]))
+    for attack in (pgd, maximized):
+        with pytest.raises(UserError, match=r"must be pixels in \[0, 1\]"):
+            attack(net, x, y, torch.full((60,), 0.1))
