@@ -39,8 +39,9 @@ class Ended:
 def importance(ended: Sequence[Ended], arm: str = "", resamples: int = 100) -> list[Importance]:
     """The knobs of one arm, the most important first: shares of the importance of all, with 95 % intervals over candidates.
 
-    A knob that only some candidates have counts by how much having it, and its values, matter. Nothing below 10 candidates, or
-    where all stand alike. fANOVA says nothing of knobs that some candidates lack or that were drawn from several ranges.
+    A knob that only some candidates have counts by how much having it, and its values, matter among the best; where fewer than two of
+    them have it, its share is 0, also where the best are the best because they lack it. Nothing below 10 candidates, or where all
+    stand alike. fANOVA says nothing of knobs that some candidates lack or that were drawn from several ranges.
     """
     # Imported here: it loads scikit-learn, which would take each command a second.
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator

@@ -10,7 +10,7 @@ from analysis.figures.plane import alignment_uniformity
 from analysis.figures.signals import signal
 from analysis.measure import Drawn, Measure
 from analysis.report import Picture
-from contrast.component import Component
+from contrast.data.dataset import Dataset
 from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.objective import matches
@@ -32,9 +32,9 @@ def planes(families: Named) -> list[Picture]:
     return pictures
 
 
-def _where(drawn: Sequence[Drawn], kind: type[Measure]) -> set[tuple[Component | tuple[Stage, ...], str | None]]:
-    """Of which stages and at which place the measures of `kind` are."""
-    return {(one.measure.of, getattr(one.measure, "at", None)) for one in drawn if isinstance(one.measure, kind)}
+def _where(drawn: Sequence[Drawn], kind: type[Alignment | Uniformity]) -> set[tuple[Stage | tuple[Stage, ...], Dataset, str | None]]:
+    """Of which stages, on which images and at which place the measures of `kind` are."""
+    return {(one.measure.of, one.measure.on, one.measure.at) for one in drawn if isinstance(one.measure, kind)}
 
 
 def against_objective(population: Population) -> list[Picture]:

@@ -141,7 +141,7 @@ def test_the_report_shows_label_free_signals_against_the_objective():
         assert {"signal-signal", "more-signal-signal"} <= {picture.stem for picture in pictures(population)}
 
 
-def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages():
+def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages_and_images():
     net, other, data = Train(0.1, 0), Train(0.1, 1), Digits()
 
     def drawn(measure, name):
@@ -153,6 +153,8 @@ def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages():
     assert picture.name == "al-plane"
     assert picture.figure.axes[0].lines[-1].get_xydata().tolist() == [[0.5, 0.5]]
     assert planes([("al", projected), *families[1:]]) == []
+    elsewhere = drawn(Uniformity(net, on=Digits(per_class=5)), "uniformity")
+    assert planes([("al", aligned), ("un", elsewhere)]) == [], "two data sets are no plane"
 
 
 def several(**changes):
