@@ -20,6 +20,7 @@ from contrast.component import UserError
 LEVEL = 0.95
 ALPHA = 0.05
 POWER = 0.8
+_ROUNDING = 1e-12
 _ENUMERABLE = 40  # the sign-flip test sorts 2^(n/2) half sums
 
 
@@ -114,17 +115,21 @@ def over_tasks(tasks: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Paired:
-    """The difference `a - b` over the seeds that both have; raises `UserError` when they share none."""
+    """The difference `a - b` over the seeds that both have; raises `UserError` when they share none.
+
+    Differences that are equal but for rounding, as accuracies of few images may be, say nothing of how they spread: then there is
+    no interval and no p, as at n = 1, unless all are 0, where p is 1.
+    """
     seeds = sorted(set(a) & set(b))
     if not seeds:
         raise UserError(f"seeds = {sorted(a)} and {sorted(b)}: must share a seed to be paired. Run both methods on the same seeds.")
     difference = _finite([a[seed] - b[seed] for seed in seeds])
     estimate = interval(difference)
     mean, sd, n = estimate.mean, estimate.sd, estimate.n
-    if sd is None:
-        return Paired(mean, None, 1, None, None, None, None)
-    p = float(2 * scipy.special.stdtr(n - 1, -abs(mean) / sd * math.sqrt(n))) if sd else float(mean == 0)
-    return Paired(mean, estimate.half, n, p, mean / sd if sd else None, _sign_flip(difference), detectable(n) * sd)
+    if sd is None or sd <= _ROUNDING * max(abs(value) for of in (a, b) for value in of.values()):
+        return Paired(mean, None, n, 1.0 if n > 1 and not difference.any() else None, None, _sign_flip(difference) if n > 1 else None, None)
+    p = float(2 * scipy.special.stdtr(n - 1, -abs(mean) / sd * math.sqrt(n)))
+    return Paired(mean, estimate.half, n, p, mean / sd, _sign_flip(difference), detectable(n) * sd)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -147,7 +147,10 @@ def test_the_paired_test_is_scipys_over_the_shared_seeds(n):
 
 def test_differences_that_are_all_equal_have_no_effect_size():
     assert (paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p, paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).dz) == (1.0, None)
-    assert (paired({0: 1.5, 1: 2.5}, {0: 1.0, 1: 2.0}).p, paired({0: 1.5, 1: 2.5}, {0: 1.0, 1: 2.0}).dz) == (0.0, None)
+    for shift in (0.5, 0.1):  # 1.1 - 1.0 and 2.1 - 2.0 differ by rounding
+        equal = paired({0: 1.0 + shift, 1: 2.0 + shift}, {0: 1.0, 1: 2.0})
+        assert equal.mean == pytest.approx(shift)
+        assert (equal.half, equal.p, equal.dz, equal.minimum_detectable, equal.sign_flip_p) == (None, None, None, None, 0.5)
     assert paired({0: 1.0}, {0: 0.5}) == paired({0: 1.0, 1: 7.0}, {0: 0.5, 2: 7.0})
 
 
