@@ -108,8 +108,8 @@ class FewLabels(Measure):
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy against the share of the labels, a panel per task, a line per method."""
+        from analysis.curve import chance
         from analysis.figures.accuracy_curve import accuracy_curve
-        from analysis.robustness.curve import chance
 
         guessing = chance(one.measure.on for one in drawn if isinstance(one.measure, cls))
         return accuracy_curve(drawn, "fraction", "share of the labels (%)", guessing, scale=100)

@@ -61,7 +61,7 @@ class KNNCurve(Measure):
     @classmethod
     def figure(cls, drawn: Sequence[Drawn]) -> "matplotlib.figure.Figure":
         """Accuracy against k, a panel per task, a line per method."""
+        from analysis.curve import chance
         from analysis.figures.accuracy_curve import accuracy_curve
-        from analysis.robustness.curve import chance
 
         return accuracy_curve(drawn, "k", "neighbours k", chance(one.measure.on for one in drawn if isinstance(one.measure, cls)))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from analysis.curve import area
 from analysis.measure import Drawn, Measure, Parts
-from analysis.robustness.curve import area
 from contrast.component import require
 from contrast.stage import Metrics, Stage, Workspace
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from analysis.checks import require_classifier, require_one_class, require_radii, require_samples
+from analysis.curve import area, chance, levels
 from analysis.measure import Drawn, Measure
-from analysis.robustness.curve import area, chance, levels
 from analysis.robustness.subject import subject
 from contrast.attacks import fgsm_curve
 from contrast.component import require

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from analysis.checks import require_above, require_classifier, require_one_class, require_radii, require_samples
+from analysis.curve import area, chance, levels
 from analysis.measure import Drawn, Measure
-from analysis.robustness.curve import area, chance, levels
 from analysis.robustness.subject import subject
 from contrast.attacks import Loss, Norm, robust, start_noise
 from contrast.component import require, require_count

@@ -1,4 +1,4 @@
-"""A curve of accuracy over attack radii, as named numbers."""
+"""A curve of accuracy, over attack radii or whatever else, as named numbers."""
 
 from collections.abc import Iterable, Sequence
 
