@@ -34,7 +34,7 @@ class MinimalNorm(Measure):
     `norm`: "l2", "linf", "l1" (sums over all C * H * W numbers) or "l0", how many of them change. `attack`: "plb" is
     ProxLogBarrier, for all norms, "pgd" bisects the radius of 20 steps of PGD in seven, up to the last of `eps`, for "l2" and "linf".
     A sample misclassified as it is has distance 0, one for which nothing is found inf. `eps`, radii that increase, are where the
-    share of the misclassified is told. `samples`: a stratified subset, None is all.
+    share of the misclassified is told; the default is for "l2". `samples`: a stratified subset, None is all.
     Results: `median` distance over all samples; `median_relative`, over those that are right without attack; `clean`, the percentage
     that is misclassified without attack; `misclassified_<k>` (percent) at k of `eps` ("linf": k/255); `auc`, the mean of that over
     radii from 0 to the last of `eps`, and `auc_relative`, over those right without attack; `failed`, the percentage with distance inf.
@@ -61,6 +61,8 @@ class MinimalNorm(Measure):
         require(known, self, "attack", f"knows no ball of {self.norm}", "Use 'plb', or the norm 'l2' or 'linf'.")
         require_radii(self)
         require(self.eps[-1] > 0, self, "eps", "must end above 0", "Name the largest radius of the curve.")
+        pixel = self.norm != "linf" or self.eps[-1] <= 1
+        require(pixel, self, "eps", "must be at most 1, the range of a pixel, for 'linf'", "Write (2 / 255, 4 / 255, 8 / 255, 16 / 255).")
         require_samples(self)
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
 

@@ -176,6 +176,7 @@ def test_fields_of_the_measure_that_mean_nothing_are_refused(blobs, tuned, spoil
     for make, field in (
         (lambda: MinimalNorm(stage, data, norm="l1", attack="pgd"), "attack"),
         (lambda: MinimalNorm(stage, data, eps=(0.0,)), "eps"),
+        (lambda: MinimalNorm(stage, data, norm="linf"), "eps"),
         (lambda: MinimalNorm(stage, data, eps=(0.5, 0.2)), "eps"),
         (lambda: spoiled(MinimalNorm(stage, data), "norm", "l3"), "norm"),
         (lambda: MinimalNorm(stage, data, samples=0), "samples"),
