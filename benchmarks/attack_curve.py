@@ -32,7 +32,7 @@ from contrast.model import Net
 IMAGES, STEPS, REPEATS = 200, 10, 3
 PGD_RADII = [level / 255 for level in range(1, 9)]
 FGSM_RADII = [level / 255 for level in range(1, 16)]
-ENCODER, EPOCHS, PER_CLASS, LR = SmallResNet(16), 5, 300, 0.1
+ENCODER, EPOCHS, PER_CLASS, LR = SmallResNet(16), 8, 1000, 0.1
 
 
 class Noting(nn.Module):
@@ -55,7 +55,7 @@ def pixels(data: Dataset, count: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 def trained(net: Net, x: Tensor, y: Tensor, eps: float) -> Net:
-    """Some seconds of SGD with a linearly falling rate, adversarial training unless `eps` is 0; in eval mode."""
+    """SGD with a linearly falling rate, adversarial training unless `eps` is 0; in eval mode."""
     draws = torch.Generator().manual_seed(0)
     net = net.to(memory_format=torch.channels_last).requires_grad_(True)
     optimizer = torch.optim.SGD(net.parameters(), LR, momentum=0.9, weight_decay=5e-4, nesterov=True)
