@@ -28,8 +28,9 @@ from contrast.optim.cosine import Cosine
 from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, odd_norm, trained_net
+from contrast.snapshots import snapshot_epochs
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ class MoCo(Stage):
             size, seed = self.batch_size, self.seed
             return train_epoch(pair.query, images, step, optimizer, batch_size=size, lr=lr, seed=seed, epoch=number, batching=FullBatches())
 
-        kept = snapshots_of(self, workspace, pair.query)
+        kept = snapshot_epochs(self.snapshots, self.epochs)
         metrics = yield from train(self, workspace, pair, pair.query, optimizer, epoch, snapshots=kept)
         workspace.keep_weights(pair.query.state_dict())
         return {"loss": metrics["loss"]}

@@ -35,8 +35,9 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.schedule import Schedule
 from contrast.penalties.gradient_penalty import GradientPenalty
 from contrast.penalties.penalty import Penalty
+from contrast.snapshots import snapshot_epochs
 from contrast.stage import Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train
+from contrast.training import require_a_batch, require_synchronised, require_training, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,7 @@ class Pretrain(Stage):
                 net, images, step, optimizer, batch_size=self.batch_size, lr=lr, seed=self.seed, epoch=number, batching=self.batches
             )
 
-        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshots_of(self, workspace, net))
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshot_epochs(self.snapshots, self.epochs))
         workspace.keep_weights(net.state_dict())
         with torch.no_grad():
             width = net.eval().forward(torch.zeros(1, *self.data.shape, device=workspace.device)).shape[1]

@@ -20,13 +20,13 @@ from contrast.stage import Workspace
 FILE, _STATE = "snapshots.safetensors", "snapshots.checksums"
 
 
-def snapshot_epochs(count: int, epochs: int) -> tuple[int, ...]:
-    """Epoch 0, before any training, and `count` others up to the last, evenly."""
-    return tuple(i * epochs // count for i in range(count + 1))
+def snapshot_epochs(count: int | None, epochs: int) -> tuple[int, ...]:
+    """Epoch 0, before any training, and `count` others up to the last, evenly; none for None."""
+    return () if count is None else tuple(i * epochs // count for i in range(count + 1))
 
 
 class Snapshots:
-    """Writes the weights of `encoder` after each of some epochs into the attempt's folder; only the first process writes."""
+    """Writes the weights of `encoder` after each of `epochs`, maybe none, into the attempt's folder; only the first process writes."""
 
     def __init__(self, workspace: Workspace, encoder: nn.Module, epochs: tuple[int, ...]) -> None:
         self.workspace = workspace
@@ -45,10 +45,12 @@ class Snapshots:
 
     def state(self) -> dict[str, Tensor]:
         """What the state of the training has to remember of them."""
-        return {_STATE: self.checksums}
+        return {_STATE: self.checksums} if self.epochs else {}
 
     def whole(self, done: int, state: dict[str, Tensor]) -> bool:
         """Whether the snapshots up to the epoch `done` are those that the training wrote before it saved `state`."""
+        if not self.epochs:
+            return True
         if _STATE not in state or state[_STATE].shape != self.checksums.shape:
             return False
         wanted = [(epoch, checksum) for epoch, checksum in zip(self.epochs, state[_STATE], strict=True) if epoch <= done]
@@ -56,11 +58,12 @@ class Snapshots:
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from `state`."""
-        self.checksums.copy_(state[_STATE])
+        if self.epochs:
+            self.checksums.copy_(state[_STATE])
 
     def keep(self) -> None:
         """Make all of them one file of the result."""
-        if not self.workspace.processes.first:  # which alone has them in its folder for certain
+        if not (self.epochs and self.workspace.processes.first):  # which alone has them in its folder for certain
             return
         tensors = {f"{epoch}/{name}": tensor for epoch in self.epochs for name, tensor in load(self._content(epoch)).items()}
         self.workspace.keep_weights(tensors, FILE)

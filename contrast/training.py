@@ -16,7 +16,7 @@ from contrast.data.dataset import Dataset
 from contrast.encoders.encoder import Encoder
 from contrast.model import Model, Net
 from contrast.optim.schedule import Schedule
-from contrast.snapshots import Snapshots, snapshot_epochs
+from contrast.snapshots import Snapshots
 from contrast.stage import Diverged, Metrics, Stage, Workspace
 from contrast.training_state import load_training_state, training_state
 
@@ -104,28 +104,26 @@ def train(
     epoch: Callable[[int], Metrics],
     first: Callable[[], object] | None = None,
     whole: Callable[[int, dict[str, Tensor]], bool] = lambda done, state: True,
-    snapshots: Snapshots | None = None,
+    snapshots: tuple[int, ...] = (),
 ) -> Generator[Metrics, None, Metrics]:
     """Yield what `epoch` tells of each epoch, from the last saved state on, and return what the last one told.
 
     `first` is called before the first epoch, and not on a resume. All of `trained`, which may be more than `net`, is saved. The
     monitor reads a copy of `net` every twentieth of the epochs. A state that is not of these weights, as of another version of this
-    code, is none, nor is one that `whole`, given the epoch too, says no to. `snapshots` are written as
-    the training goes, and belong to the state.
+    code, is none, nor is one that `whole`, given the epoch too, says no to. `snapshots` are the epochs after which the encoder of `net`
+    is kept.
     Raises `Diverged` when a weight of `net`, or what `epoch` tells, is not finite after an epoch.
     """
     shapes = {f"net.{name}": tensor.shape for name, tensor in trained.state_dict().items()}
-    done, state = workspace.restore(
-        lambda done, state: _fits(shapes, state) and whole(done, state) and (not snapshots or snapshots.whole(done, state))
-    )
+    kept = Snapshots(workspace, net.encoder, snapshots)
+    done, state = workspace.restore(lambda done, state: _fits(shapes, state) and whole(done, state) and kept.whole(done, state))
     if done:
         load_training_state(trained, optimizer, state)
-    elif first is not None:
-        first()
-    if snapshots and done:
-        snapshots.load(state)
-    elif snapshots:
-        snapshots.put(0)
+        kept.load(state)
+    else:
+        if first is not None:
+            first()
+        kept.put(0)
     metrics: Metrics = workspace.last_metrics()
     for number in range(done + 1, stage.length + 1):
         metrics = epoch(number)
@@ -136,18 +134,11 @@ def train(
                 raise Diverged(f"the {name} became {value} in epoch {number}")
         if workspace.monitor is not None and (number % max(1, stage.length // 20) == 0 or number == stage.length):
             metrics |= workspace.monitor(Model(stage, workspace.so_far(), partial(copy.deepcopy, net), final=False))
-        if snapshots:
-            snapshots.put(number)
-        workspace.save(number, metrics, training_state(trained, optimizer) | (snapshots.state() if snapshots else {}))
+        kept.put(number)
+        workspace.save(number, metrics, training_state(trained, optimizer) | kept.state())
         yield metrics
-    if snapshots:
-        snapshots.keep()
+    kept.keep()
     return metrics
-
-
-def snapshots_of(stage: Training, workspace: Workspace, net: Net) -> Snapshots | None:
-    """Those that `stage` asks for, of the encoder of `net`."""
-    return Snapshots(workspace, net.encoder, snapshot_epochs(stage.snapshots, stage.epochs)) if stage.snapshots else None
 
 
 def _fits(shapes: dict[str, torch.Size], state: dict[str, Tensor]) -> bool:

@@ -32,8 +32,9 @@ from contrast.optim.optimizer import Optimizer
 from contrast.optim.rates import set_rate
 from contrast.optim.schedule import Schedule
 from contrast.pretrain import initial_net, trained_net
+from contrast.snapshots import snapshot_epochs
 from contrast.stage import Diverged, Metrics, Stage, Workspace
-from contrast.training import require_a_batch, require_synchronised, require_training, snapshots_of, train, view_size
+from contrast.training import require_a_batch, require_synchronised, require_training, train, view_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class VAE(Stage):
         workspace.processes.synchronise(net)
         optimizer = self.optimizer.build(net)
         epoch = partial(_train_epoch, self, net, images, optimizer, workspace)
-        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshots_of(self, workspace, net))
+        metrics = yield from train(self, workspace, net, net, optimizer, epoch, snapshots=snapshot_epochs(self.snapshots, self.epochs))
         workspace.keep_weights(net.state_dict())
         return {name: metrics[name] for name in ("loss", "reconstruction", "kl")}
 
