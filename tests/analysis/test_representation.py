@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -68,18 +69,49 @@ def test_uniformity_of_the_uniform_distribution_is_that_of_bessels_function(d):
 
 def test_uniformity_of_float32_features_is_exact_to_their_rounding_whatever_the_tiles():
     x = torch.randn(3000, 24, generator=torch.Generator().manual_seed(0)) + 1
-    assert uniformity(x).item() == pytest.approx(uniformity(x.double()).item(), abs=1e-8)
-    assert uniformity(x, t=200.0).item() == pytest.approx(uniformity(x.double(), t=200.0).item(), abs=1e-5), "nothing underflows"
+    assert uniformity(x).item() == pytest.approx(uniformity(x.double()).item(), abs=2**-24)
+    assert uniformity(x, t=200.0).item() == pytest.approx(uniformity(x.double(), t=200.0).item(), rel=1e-6), "nothing underflows"
     order = torch.randperm(3000, generator=torch.Generator().manual_seed(1))
     assert uniformity(x.double()[order]).item() == pytest.approx(uniformity(x.double()).item(), abs=1e-12)
 
 
-def test_uniformity_of_groups_is_the_mean_over_their_pairs_and_near_that_of_all():
-    x = torch.randn(2500, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    unit = torch.nn.functional.normalize(x, dim=1).numpy()
-    parts = [np.exp(-2 * pdist(unit[start : start + 1000], "sqeuclidean")) for start in (0, 1000, 2000)]
-    assert uniformity(x, group=1000).item() == pytest.approx(np.log(np.concatenate(parts).mean()), abs=1e-9)
-    assert uniformity(x, group=1000).item() == pytest.approx(uniformity(x).item(), abs=1e-2)
+def made(kind, n=2500, d=64):
+    draw = partial(torch.randn, generator=torch.Generator().manual_seed(0))
+    scale = torch.arange(1, d + 1) ** -1.0
+    kinds = {
+        "even": lambda: draw(n, d),
+        "ten clusters": lambda: 3 * draw(10, d)[torch.arange(n) % 10] + draw(n, d),
+        "a power law": lambda: draw(n, d) * scale,
+        "behind a ReLU": lambda: draw(n, d).relu(),
+        "nearly collapsed": lambda: 1 + 0.01 * draw(n, d),
+    }
+    return kinds[kind]()
+
+
+@pytest.mark.parametrize("kind", ["even", "ten clusters", "a power law", "behind a ReLU", "nearly collapsed"])
+def test_uniformity_by_bfloat16_products_is_within_1e_4_and_relative_to_the_spread(kind):
+    """The mean is taken off first, so what all features share costs no digits."""
+    exact = uniformity(made(kind).double()).item()
+    assert uniformity(made(kind), precision=torch.bfloat16).item() == pytest.approx(exact, abs=1e-4, rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 1025, 2049])
+@pytest.mark.parametrize("t", [2.0, 300.0])
+def test_uniformity_of_a_last_tile_of_one_row_has_its_pairs_and_gradients(n, t):
+    x = made("a power law", n, 4).double().requires_grad_()
+    unit = torch.nn.functional.normalize(x, dim=1)
+    expected = (-t * torch.pdist(unit).square()).logsumexp(0) - math.log(n * (n - 1) // 2)
+    found = uniformity(x, t)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-9)
+    (slope,), (expected_slope,) = (torch.autograd.grad(value, x) for value in (found, expected))
+    torch.testing.assert_close(slope, expected_slope, rtol=1e-7, atol=1e-10)
+
+
+def test_uniformity_is_nan_where_a_feature_is_not_finite_and_a_zero_row_lies_at_the_centre():
+    for bad in (math.nan, math.inf):
+        for t in (2.0, 300.0):
+            assert math.isnan(uniformity(torch.tensor([[1.0, 0], [0, 1], [bad, 0]]), t).item())
+    assert uniformity(torch.tensor([[1.0, 0], [0, 0]]), 2.0).item() == pytest.approx(-2)
 
 
 def test_uniformity_has_a_gradient_and_refuses_one_sample():
@@ -113,8 +145,8 @@ def test_the_measures_read_encoder_features(lab, blobs, tuned, conv_net):
     assert results["alignment"] > 0
     assert lab.run(Alignment(stage, on=data, views=Noisy(amount=0.0)))[0]["alignment"] == pytest.approx(0, abs=1e-9)
 
-    results, _ = lab.run(Uniformity(stage, on=data, group=5))
-    assert results["uniformity"] == pytest.approx(uniformity(features).item(), abs=0.2)
+    results, _ = lab.run(Uniformity(stage, on=data, precision="bf16"))
+    assert results["uniformity"] == pytest.approx(uniformity(features, precision=torch.bfloat16).item(), abs=1e-6)
 
 
 @pytest.fixture
@@ -180,7 +212,7 @@ def test_bad_fields_are_refused(blobs, tuned):
         (lambda: Alignment(stage, on=data, views=Noisy(views=1)), "views"),
         (lambda: Alignment(stage, on=data, views=Noisy(), alpha=-1.0), "alpha"),
         (lambda: Spectrum(stage, on=data, first=0), "first"),
-        (lambda: Uniformity(stage, on=data, group=1), "group"),
+        (lambda: Uniformity(stage, on=data, precision="fp16"), "precision"),
         (lambda: RankMe((stage, stage), on=data), "of"),
         (lambda: RankMe(stage, on=data, at="head"), "at"),
         (lambda: LiDAR(stage, on=data, views=Noisy(views=9)), "views"),
