@@ -127,20 +127,41 @@ def test_a_sample_without_a_misclassified_start_is_infinitely_far(small):
     assert bisected(constant, x, zeros, None, "linf", 0.1).distances.isinf().all()
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf"])
+PEERS = {
+    "l0": lambda: foolbox.attacks.L0FMNAttack(steps=100),
+    "l1": lambda: foolbox.attacks.L1FMNAttack(steps=100),
+    "l2": lambda: foolbox.attacks.DDNAttack(steps=100),
+    "linf": lambda: foolbox.attacks.LInfFMNAttack(steps=100),
+}
+
+
+@pytest.mark.parametrize("norm", PEERS)
 def test_distances_are_close_to_foolbox(small, norm):
     net, x, y = small
     right = torch.nonzero(net(x).argmax(1) == y)[:8, 0]
     x, y = x[right], y[right]
-    peer = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.DDNAttack(steps=100) if norm == "l2" else foolbox.attacks.LInfFMNAttack(steps=100)
-    _, examples, _ = attack(peer, x, y, epsilons=None)
+    _, examples, found = PEERS[norm]()(foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu"), x, y, epsilons=None)
+    x, y, examples = x[found], y[found], examples[found]
     bound = length((examples - x).flatten(1), norm)
-    ours = prox_log_barrier(net, x, y, misclassified(net, x, y, np.arange(8), x), norm).distances
-    by_pgd = bisected(net, x, y, None, norm, 2 * float(bound.max()), 30, loss="margin").distances
+    ours = prox_log_barrier(net, x, y, misclassified(net, x, y, np.arange(len(x)), x), norm).distances
 
-    assert (ours / bound).median() < 1.03
-    assert (by_pgd / bound).median() < 1.03
+    assert len(x) >= 5
+    assert (ours / bound).median() < (1.05 if norm == "l1" else 1.03)  # in l1 both stop in different local minima
+    if norm in ("l2", "linf"):
+        by_pgd = bisected(net, x, y, None, norm, 2 * float(bound.max()), 30, loss="margin").distances
+        assert (by_pgd / bound).median() < 1.03
+
+
+@pytest.mark.slow  # foolbox compiles its solver for 20 s
+def test_distances_in_l2_are_those_of_brendel_and_bethge_sample_by_sample(small):
+    net, x, y = small
+    right = torch.nonzero(net(x).argmax(1) == y)[:8, 0]
+    x, y = x[right], y[right]
+    start = misclassified(net, x, y, np.arange(8), x)
+    attack = foolbox.attacks.L2BrendelBethgeAttack(steps=200)
+    _, examples, _ = attack(foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu"), x, y, epsilons=None, starting_points=start)
+    peer = length((examples - x).flatten(1), "l2")
+    torch.testing.assert_close(prox_log_barrier(net, x, y, start, "l2").distances, peer, rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("attack", ["plb", "pgd"])
