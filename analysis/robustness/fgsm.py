@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 class FGSM(Measure):
     """Top-1 accuracy, 0 to 100, after x + eps sign(gradient), for every radius of `eps` (increasing, 8/255 = 8 levels).
 
+    A sample that is wrong without attack or at a smaller radius is wrong at the larger, whose ball holds its example: the curve falls.
+
     `space`: eps counts in pixels in [0, 1], or, as the older protocol has it, after normalisation. `clamp`: examples are
     clipped to [0, 1]. `samples`: a stratified subset, None is all. `at`, one of `eps`, is the radius of the main result.
     Results: `accuracy` at that radius, `eps_<k>` at k/255, `area`, the mean of the accuracy over the range of radii.
-    Arrays: `eps`, `accuracy` and `loss` (mean cross-entropy, nats).
+    Arrays: `eps`, `accuracy`, `alone`, the accuracy after the example of that radius alone, and its `loss` (mean cross-entropy, nats).
     """
+
+    version: ClassVar[int] = 2
 
     on: Dataset
     eps: tuple[float, ...] = tuple(level / 255 for level in range(16))
@@ -53,8 +57,9 @@ class FGSM(Measure):
         net, x, y, _ = subject(self, model, self.on, self.samples, workspace)
         scale = model.net.std if self.space == "normalized" else 1.0
         eps = torch.tensor(self.eps, dtype=torch.float64)
-        accuracy, loss = fgsm_curve(net, x, y, eps, (0.0, 1.0) if self.clamp else None, scale)
-        workspace.keep_arrays(eps=eps.numpy(), accuracy=accuracy.numpy(), loss=loss.numpy())
+        right, loss = fgsm_curve(net, x, y, eps, (0.0, 1.0) if self.clamp else None, scale)
+        accuracy, alone = (100 * each[1:].sum(dim=1).double() / len(x) for each in (right.cummin(dim=0).values, right))
+        workspace.keep_arrays(eps=eps.numpy(), accuracy=accuracy.numpy(), alone=alone.numpy(), loss=loss.numpy())
         curve = accuracy.tolist()
         main = curve[self.eps.index(self.at)]
         return {"accuracy": main, **levels(self.eps, curve, 255.0), "area": area(self.eps, curve)}
@@ -63,7 +68,8 @@ class FGSM(Measure):
     def in_normalized_space(cls, of: Stage, on: Dataset) -> "FGSM":
         """As "To contrast or not to contrast" was published: eps of 0 to 15 / 255 after normalisation, unclipped, on all samples of `on`.
 
-        There `on` is the data that the classifier was tuned on. With deviations of about 0.27 these radii are 0 to 4 / 255 in pixels.
+        There the accuracy is `alone`, and `on` the data that the classifier was tuned on. With deviations of about 0.27 these radii are
+        0 to 4 / 255 in pixels.
         """
         return cls(of, on, space="normalized", clamp=False, samples=None)
 

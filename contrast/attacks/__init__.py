@@ -7,7 +7,6 @@ from contrast.attacks.ball import project as project
 from contrast.attacks.ball import start_noise as start_noise
 from contrast.attacks.fgsm import fgsm as fgsm
 from contrast.attacks.fgsm import fgsm_curve as fgsm_curve
-from contrast.attacks.fgsm import fgsm_robust as fgsm_robust
 from contrast.attacks.gradient import Loss as Loss
 from contrast.attacks.maximized import maximized as maximized
 from contrast.attacks.pgd import BATCH as BATCH

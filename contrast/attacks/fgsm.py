@@ -6,12 +6,12 @@ deviations make eps count in normalised space, because the sign does not change 
 """
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from contrast.attacks.gradient import Network, loss_gradient, require_pixels, right
-from contrast.attacks.pgd import BATCH, correct, evenly
+from contrast.attacks.pgd import BATCH
 
 Box = tuple[float, float]
 
@@ -43,39 +43,16 @@ def fgsm_curve(
     box: Box | None = (0.0, 1.0),
     scale: Float[Tensor, "1 c 1 1"] | float = 1.0,
     batch: int = BATCH,
-) -> tuple[Float[Tensor, " e"], Float[Tensor, " e"]]:
-    """Accuracy in percent and mean cross-entropy at every radius, float64 on the CPU; one gradient a sample."""
-    correct, loss = torch.zeros(len(eps), dtype=torch.float64), torch.zeros(len(eps), dtype=torch.float64)
+) -> tuple[Bool[Tensor, "e+1 n"], Float64[Tensor, " e"]]:
+    """Which samples are right without attack and at every radius, and the mean cross-entropy at every radius; one gradient a sample."""
+    found, loss = torch.zeros(len(eps) + 1, len(x), dtype=torch.bool), torch.zeros(len(eps), dtype=torch.float64)
     for start in range(0, len(x), batch):
-        labels = y[start : start + batch]
-        for e, examples in enumerate(fgsm(net, x[start : start + batch], labels, eps, box, scale)):
+        part = slice(start, start + batch)
+        with torch.no_grad():
+            found[0, part] = right(net(x[part]), y[part])
+        for e, examples in enumerate(fgsm(net, x[part], y[part], eps, box, scale)):
             with torch.no_grad():
                 logits = net(examples)
-            correct[e] += right(logits, labels).sum().item()
-            loss[e] += cross_entropy(logits.double(), labels, reduction="sum").item()
-    return 100 * correct / len(x), loss / len(x)
-
-
-def fgsm_robust(
-    net: Network,
-    x: Float[Tensor, "n c h w"],
-    y: Int64[Tensor, " n"],
-    eps: Float[Tensor, " e"],
-    batch: int = BATCH,
-) -> Bool[Tensor, "e n"]:
-    """Which samples stand at every radius of `eps` (increasing), as in `robust`: one gradient each, and forwards of those that still stand.
-
-    A sample misclassified clean or at a smaller radius stands nowhere beyond, since its example lies in the larger ball, too.
-    """
-    require_pixels(x)
-    standing = torch.zeros(len(eps), len(x), dtype=torch.bool, device=x.device)
-    signs, clean = torch.empty_like(x), torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for part in evenly(torch.arange(len(x), device=x.device), batch):
-        logits, gradient = loss_gradient(net, x[part], y[part])
-        signs[part], clean[part] = gradient.sign(), right(logits, y[part])
-    alive = torch.nonzero(clean)[:, 0]
-    for e, radius in enumerate(eps.tolist()):
-        if radius > 0:
-            alive = alive[correct(net, (x[alive] + radius * signs[alive]).clamp(0, 1), y[alive], batch)]
-        standing[e, alive] = True
-    return standing
+            found[e + 1, part] = right(logits, y[part])
+            loss[e] += cross_entropy(logits.double(), y[part], reduction="sum").item()
+    return found, loss / len(x)

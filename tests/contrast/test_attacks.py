@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from contrast.attacks import fgsm, fgsm_curve, fgsm_robust, maximized, pgd, project, robust, start_noise
+from contrast.attacks import fgsm, fgsm_curve, maximized, pgd, project, robust, start_noise
 from contrast.component import UserError
 
 LEVEL = 1 / 255
@@ -87,9 +87,10 @@ def test_fgsm_equals_foolbox(net, images):
     examples = fgsm(net, x, y, torch.tensor(eps))
     for ours, theirs in zip(examples, clipped, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
-    accuracy, _ = fgsm_curve(net, x, y, torch.tensor(eps), batch=17)
-    assert np.allclose(accuracy, 100 * (1 - broken.float().mean(1)), atol=1e-4)
-    assert accuracy[0] > accuracy[-1]
+    right, _ = fgsm_curve(net, x, y, torch.tensor(eps), batch=17)
+    assert torch.equal(right[1:], ~broken)
+    assert torch.equal(right[0], net(x).argmax(1) == y)
+    assert right[0].sum() > right[-1].sum()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -232,14 +233,6 @@ def test_the_margin_has_a_gradient_where_cross_entropy_saturates():
     assert pgd(sure, x, y, eps, steps=20, loss="margin").broken.all()
 
 
-def test_fgsm_of_all_radii_on_those_who_stand_is_the_envelope_of_fgsm(net, images):
-    x, y = images
-    eps = torch.tensor([0.0, *(level * LEVEL for level in (1, 4, 15, 60))])
-    right = torch.stack([net(examples).argmax(1) == y for examples in fgsm(net, x, y, eps)])
-    assert torch.equal(fgsm_robust(net, x, y, eps, batch=7), right.cummin(0).values)
-    assert torch.equal(fgsm_robust(net, x, y, eps[1:]), right.cummin(0).values[1:])
-
-
 def test_outputs_that_are_not_finite_are_never_right(net, images):
     x = images[0]
     broken = lambda x: net(x).index_fill(1, torch.tensor([2]), float("nan"))  # noqa: E731
@@ -250,7 +243,7 @@ def test_outputs_that_are_not_finite_are_never_right(net, images):
 def test_images_outside_the_unit_interval_are_refused(net, images, value):
     x, y = images[0].clone(), images[1]
     x[3, 1, 2, 2] = value
-    for attack in (robust, fgsm, fgsm_robust, fgsm_curve):
+    for attack in (robust, fgsm, fgsm_curve):
         with pytest.raises(UserError, match=r"must be pixels in \[0, 1\]"):
             attack(net, x, y, torch.tensor([0.1]))
     for attack in (pgd, maximized):
