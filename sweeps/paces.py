@@ -32,7 +32,7 @@ GUESSES = {
     "Corruptions": 3.0,  # a corruption of 1,000 images at five severities
     **{"MinimalNorm": 10.0, "GradientMasking": 6.0, "AutoAttack": 90.0},  # an eighth of 256 images, or of 1,000
     "Segmentation": 60.0,
-    "Sharpness": 20.0,
+    **{"LocalClusters": 1.0, "Sharpness": 20.0},  # a layer of 32 images
 }
 GUESS = 5.0
 SIZES = {

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from analysis.checks import require_classifier, require_finite_features, require_samples
-from analysis.measure import Drawn, Measure
+from analysis.measure import Drawn, Measure, Parts
 from analysis.representation.feature_maps import feature_maps, map_sizes
 from analysis.representation.kmeans import kmeans
 from analysis.representation.partitions import adjusted_rand, purity, silhouette
@@ -32,11 +32,10 @@ _SILHOUETTE = 2000  # points, whose distances are all compared
 
 
 class _Found(NamedTuple):
-    """Of one layer: the cluster of every place [K, N, h, w], and scores of each k."""
+    """Of one layer: the cluster of every place, and inertia and silhouette of each k."""
 
-    labels: Tensor
-    inertia: list[float]
-    silhouette: list[float]
+    labels: Int64[Tensor, "k n h w"]
+    scores: Float64[Tensor, "2 k"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class LocalClusters(Measure):
     joint: bool = False
     restarts: int = 10
     seed: int = 0
+    alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,6 +88,11 @@ class LocalClusters(Measure):
         assert self._encoder is not None
         return tuple(range(1, self._encoder.stages + 1)) if self.layers is None else self.layers
 
+    @property
+    def length(self) -> int:
+        """Parts: a layer each."""
+        return len(self._layers)
+
     def check(self, size: Callable[[Dataset], int]) -> None:
         """Every map must have as many places as there are clusters; images have the encoder's channels."""
         super().check(size)
@@ -98,7 +103,7 @@ class LocalClusters(Measure):
         rule = f"must be at most {places}, the places of layer {layer}"
         require(self.ks[-1] <= places, self, "ks", rule, "Lower k, leave the layer out, cluster jointly, or use larger images.")
 
-    def measure(self, model: Model, workspace: Workspace) -> Metrics:
+    def measure(self, model: Model, workspace: Workspace) -> Parts:
         """See the class."""
         images = workspace.images(self.on)
         self.check(lambda data: len(images.ids))
@@ -106,10 +111,15 @@ class LocalClusters(Measure):
         pixels, ids = np.array(images.pixels[rows]), np.asarray(images.ids)[rows]
         maps = feature_maps(model.net.to(workspace.device), pixels, self._layers)
         require_finite_features(self, *maps)
-        found = [self._clustered(places, ids) for places in maps]
+        done, state = workspace.restore()
+        found = [_Found(state[f"labels_{i}"], state[f"scores_{i}"]) for i in range(done)]
+        for part, places in enumerate(maps[done:], done + 1):
+            found.append(self._clustered(places, ids))
+            workspace.save(part, {}, {f"{name}_{i}": tensor for i, layer in enumerate(found) for name, tensor in layer._asdict().items()})
+            yield {}
         arrays = {
-            "inertia": [layer.inertia for layer in found],
-            "silhouette": [layer.silhouette for layer in found],
+            "inertia": [layer.scores[0].tolist() for layer in found],
+            "silhouette": [layer.scores[1].tolist() for layer in found],
             "refinement": [[self._mean(adjusted_rand, a, b) for a, b in pairwise(layer.labels)] for layer in found],
             "ami": [[self._mean(_ami, *alike(a, b)) for a, b in zip(one.labels, two.labels, strict=True)] for one, two in pairwise(found)],
         }
@@ -128,15 +138,15 @@ class LocalClusters(Measure):
         some = torch.randperm(places, generator=random.generator(self.seed, "silhouette"))[:_SILHOUETTE]
         draws = [random.uniform(self.seed, f"{k}-means", names, self.restarts * k).reshape(len(names), self.restarts, k) for k in self.ks]
         labels: list[list[Tensor]] = [[] for _ in self.ks]
-        inertia, silhouettes = np.zeros((2, len(self.ks)))
+        scores = torch.zeros(2, len(self.ks), dtype=torch.float64)
         for group, x in enumerate(groups):
             distances = torch.cdist(x[some].double(), x[some].double()).fill_diagonal_(0)
             for i in range(len(self.ks)):
                 clusters = kmeans(x, torch.from_numpy(draws[i][group]))
                 labels[i].append(clusters.labels)
-                inertia[i] += clusters.inertia / places / len(groups)
-                silhouettes[i] += silhouette(distances, clusters.labels[some]) / len(groups)
-        return _Found(torch.stack([torch.stack(each).view(maps.shape[:3]) for each in labels]), inertia.tolist(), silhouettes.tolist())
+                scores[0, i] += clusters.inertia / places / len(groups)
+                scores[1, i] += silhouette(distances, clusters.labels[some]) / len(groups)
+        return _Found(torch.stack([torch.stack(each).view(maps.shape[:3]) for each in labels]), scores)
 
     def _mean(self, score: Callable[[Tensor, Tensor], float], a: Int64[Tensor, "n h w"], b: Int64[Tensor, "n h w"]) -> float:
         """Mean over the images of how alike two partitions of their places are; of joint ones they are all one image."""

@@ -194,6 +194,14 @@ def test_scores_are_those_of_scikit_learn_on_the_normalised_places(lab, real):
     assert list(results)[:5] == ["silhouette", "inertia_2", "inertia_4", "silhouette_2", "silhouette_4"]
 
 
+def test_stopped_after_every_layer_the_clusters_are_the_same_bytes(lab, real):
+    measure = LocalClusters(real, on=Digits(part="test"), ks=(2, 4), images=4)
+    results, arrays = lab.run(measure)
+    again, kept = lab.stopped(measure)
+    assert again == results
+    assert {name: array.tobytes() for name, array in kept.items()} == {name: array.tobytes() for name, array in arrays.items()}
+
+
 def test_the_clusters_of_an_image_do_not_depend_on_the_others(lab, real):
     few, many = (LocalClusters(real, on=Digits(part="test"), ks=(2, 4), layers=(0, 2), images=images) for images in (3, 10))
     expected, whole = lab.run(few)[1], lab.run(many)[1]

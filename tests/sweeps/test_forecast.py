@@ -32,7 +32,7 @@ from tests.world import Long, Score, Spread, Train, World
 A_FEW_PASSES = {"AdversarialExamples", "Accuracy", "Alignment", "FGSM", "InPCA", "KNN", "PGD", "Progress", "Uniformity"}
 A_FEW_PASSES |= {"MeanAveragePrecision", "MeanPerClass", "TopK"}  # measures without a guess of their own
 A_FEW_PASSES |= {"CKA", "Entropies", "IntrinsicDimension", "KNNCurve", "LiDAR", "MCE", "NeuralCollapse", "RankMe", "Spectrum"}
-A_FEW_PASSES |= {"Calibration", "ClassIoU", "Confusion", "FeatureSuppression", "HeadLandscape", "LeftOut", "LocalClusters", "SameImages"}
+A_FEW_PASSES |= {"Calibration", "ClassIoU", "Confusion", "FeatureSuppression", "HeadLandscape", "LeftOut", "SameImages"}
 A_FEW_PASSES |= {"InPCAProjection", "PretrainingProgress", "TransformProbe", "Tube"}
 
 
