@@ -99,8 +99,10 @@ def _measures(population: Population, taken: Set[str]) -> list[Section]:
     found = (*(picture for picture in pictures if picture is not None), *planes(finite), *against_objective(population))
     lost = sum(not one.finite for drawn in groups.values() for one in drawn)
     left_out = f" Not in the pictures: {lost} measures whose main result is not finite." if lost else ""
+    to_come = sum(r.state == state.OPEN for _, replicates in _shown(population) for r in replicates)
+    soon = f" Runs that are not at their end: {to_come}; what they have measured is drawn." if to_come else ""
     phase = "test split, fresh seeds" if population.phase == "search" and confirmed(population) else "seeds of the declaration"
-    return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}", (), found)] if found else []
+    return [Section("Measures", f"Drawn from the arrays that each measure kept ({phase}).{left_out}{soon}", (), found)] if found else []
 
 
 def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
@@ -115,20 +117,28 @@ def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
 
 
 def families(population: Population) -> dict[Family, list[Drawn]]:
-    """The finished measures by family, over the replicates that the report shows."""
+    """The finished measures by family, over the replicates that the report shows, also of those that are not at their end yet."""
     found: dict[Family, list[Drawn]] = defaultdict(list)
     for c, replicates in _shown(population):
         for replicate in replicates:
-            for key, stage in replicate.stages.items():
+            for key, stage in _finished(population, replicate):
                 panel = key.partition("/")[2]
-                if isinstance(stage, Measure) and replicate.state == state.COMPLETE:
-                    found[Family.of(key, stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
+                found[Family.of(key, stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
     return found
 
 
+def _finished(population: Population, replicate: Replicate) -> list[tuple[str, Measure]]:
+    """The measures of a replicate that are done, by key; none of one that diverged, failed or was given up, which no table has."""
+    if replicate.state not in (state.COMPLETE, state.OPEN):
+        return []
+    jobs = population.graph.jobs
+    done = {key: stage for key, stage in replicate.stages.items() if isinstance(stage, Measure)}
+    return [(key, stage) for key, stage in done.items() if jobs[replicate.fingerprints[key]].state == HELD]
+
+
 def _shown(population: Population) -> list[tuple[Candidate, list[Replicate]]]:
-    """The confirmed candidates; before there are any, the best few of the search."""
-    if any(r.state == state.COMPLETE for _, replicates in confirmed(population) for r in replicates):
+    """The candidates that are confirmed, or run without a search; until one is confirmed, the best few of the search."""
+    if population.phase == "confirm" or any(r.state == state.COMPLETE for _, replicates in confirmed(population) for r in replicates):
         return confirmed(population)
     return [(c, c.of_phase("search")) for c in population.best(SHOWN)]
 

@@ -21,7 +21,7 @@ from sweeps.report import write_report
 from sweeps.results import candidates_table, results_table
 from sweeps.study import Study, Told
 from tests.driver import without_pictures
-from tests.world import Score, Train, World
+from tests.world import TROUBLE, Long, Score, Train, World
 
 
 @pytest.fixture
@@ -116,6 +116,24 @@ def test_measures_of_two_classes_under_one_segment_are_both_in_the_report(world)
     assert "dots: A dot a seed, as plot draws it." in page
     assert "dots-OtherDots: A dot a seed, as plot draws it." in page
     assert (world.root / "reports" / "two" / "figures" / "dots-OtherDots.csv").read_text().count("\n") == 3
+
+
+def test_what_a_run_has_measured_is_drawn_before_its_last_measure_is_done(world):
+    def slow(trial, seed, phase):
+        net = Train(0.5, seed)
+        return {"dots": Dots(net), "long": Long(net)}
+
+    sweep = Sweep("slow", slow, seeds=(0, 1))
+    TROUBLE["Long", 0, 0] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        world.launch(sweep, searching=False)
+    with without_pictures():
+        page = write_report(world.population(sweep, searching=False), world.root).read_text()
+        dots = world.root / "reports" / "slow" / "figures" / "dots.csv"
+        assert "Runs that are not at their end: 2;" in page
+        assert dots.read_text().count("\n") - 1 == sum(record.startswith("Dots/") for record in world.records()) > 0
+        assert "not at their end" not in write_report(world.launch(sweep, searching=False), world.root).read_text()
+        assert dots.read_text().count("\n") == 3
 
 
 def test_a_measure_under_the_name_of_a_picture_of_the_search_is_in_the_report(world):
