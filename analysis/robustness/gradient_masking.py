@@ -32,7 +32,7 @@ class GradientMasking(Measure):
 
     `zero_is_clean`: at eps 0 the accuracy is that without attack (to one sample, since the attacked network is folded);
     `huge_below_chance`: at eps 1 it is below guessing; `fgsm_not_stronger`, `square_not_stronger`, `noise_not_stronger` than PGD, where
-    Square asks for `queries` outputs and noise is uniform in the ball; `steps_enough`: four times the steps gain at most 1 point.
+    Square asks for `queries` outputs and noise is uniform in the ball; `steps_enough`: four times the steps gain at most 1 point or sample.
     Results: `suspect`, 1 where any is failed; the checks; `accuracy_<attack>` in percent of clean, zero, noise, square, fgsm, pgd, more
     (steps) and huge. `samples`: a stratified subset, None is all.
     Arrays: each of these by its name, whether a sample stands [N].
@@ -45,6 +45,7 @@ class GradientMasking(Measure):
     samples: int | None = 256
     seed: int = 0
 
+    version: ClassVar[int] = 2
     alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -69,14 +70,7 @@ class GradientMasking(Measure):
         standing = yield from in_parts(workspace, len(attacked.x), lambda rows: self._standing(model.net, attacked, rows))
         workspace.keep_arrays(**{name: stands.numpy() for name, stands in standing.items()})
         percent = {name: 100 * float(stands.double().mean()) for name, stands in standing.items()}
-        passed = {
-            "zero_is_clean": abs(percent["zero"] - percent["clean"]) <= 100 / len(attacked.x) + 1e-9,
-            "huge_below_chance": percent["huge"] < 100 / self.on.num_classes,
-            "fgsm_not_stronger": percent["fgsm"] >= percent["pgd"],
-            "steps_enough": percent["pgd"] - percent["more"] <= _POINT,
-            "square_not_stronger": percent["square"] >= percent["pgd"],
-            "noise_not_stronger": percent["noise"] >= percent["pgd"],
-        }
+        passed = checks(percent, len(attacked.x), self.on.num_classes)
         accuracies = {f"accuracy_{name}": value for name, value in percent.items()}
         return {"suspect": float(not all(passed.values())), **{name: float(ok) for name, ok in passed.items()}, **accuracies}
 
@@ -108,3 +102,16 @@ class GradientMasking(Measure):
         from analysis.figures.gradient_masking import gradient_masking
 
         return gradient_masking(drawn)
+
+
+def checks(percent: dict[str, float], samples: int, classes: int) -> dict[str, bool]:
+    """Which checks are passed by accuracies in percent of so many samples."""
+    one = 100 / samples + 1e-9
+    return {
+        "zero_is_clean": abs(percent["zero"] - percent["clean"]) <= one,
+        "huge_below_chance": percent["huge"] < 100 / classes,
+        "fgsm_not_stronger": percent["fgsm"] >= percent["pgd"],
+        "steps_enough": percent["pgd"] - percent["more"] <= max(_POINT, one),
+        "square_not_stronger": percent["square"] >= percent["pgd"],
+        "noise_not_stronger": percent["noise"] >= percent["pgd"],
+    }

@@ -7,6 +7,7 @@ from torch import nn
 
 import analysis.robustness.autoattack
 from analysis import PGD, Accuracy, AutoAttack, GradientMasking
+from analysis.robustness.gradient_masking import checks
 from analysis.robustness.square import square
 from contrast.component import UserError
 
@@ -23,6 +24,21 @@ def binary():
 
     margin = net(x)[:, 1]
     return net, x, (margin > 0).long(), margin.abs() / w.abs().sum()
+
+
+@pytest.mark.parametrize(
+    ("attack", "accuracy", "failed"),
+    [
+        *(("zero", 59.0, "zero_is_clean"), ("zero", 59.5, ""), ("huge", 10.0, "huge_below_chance"), ("huge", 9.5, "")),
+        *(("fgsm", 19.5, "fgsm_not_stronger"), ("square", 19.5, "square_not_stronger"), ("noise", 19.5, "noise_not_stronger")),
+        *(("more", 19.0, ""), ("more", 18.5, "steps_enough")),
+    ],
+)
+def test_each_check_fails_for_its_own_reason(attack, accuracy, failed):
+    percent = {"clean": 60, "zero": 60, "noise": 55, "square": 30, "fgsm": 25, "pgd": 20, "more": 20, "huge": 0, attack: accuracy}
+    assert [name for name, passed in checks(percent, 200, 10).items() if not passed] == ([failed] if failed else [])
+    if attack == "more":
+        assert checks(percent, 50, 10)["steps_enough"], "one of 50 samples is 2 points"
 
 
 def test_square_breaks_no_linear_model_below_its_least_distance_and_most_soon_above():
