@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.figures.palette import style
 from analysis.measure import Drawn, Measure
 from contrast.model import Artefact
 
@@ -42,7 +43,8 @@ class Picture:
         if figure is None:
             return None
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=200, metadata={"Software": None})
+        with style():
+            figure.savefig(out, format="png", metadata={"Software": None})
         return out.getvalue()
 
 

@@ -42,7 +42,7 @@ def spectrum(drawn: Sequence[Drawn]) -> Figure:
     for axes, (panel, methods) in zip(panels[len(cells) :], groups.items(), strict=True):
         axes.set_title(f"{title_of(panel)}: largest" if panel else "largest eigenvalues")
         _stems(axes, methods, look)
-    _one_scale(panels[len(cells) :])
+    _one_scale(panels[len(cells) :], log=any((one.arrays["eigenvalues"] > 0).any() for one in drawn))
     counts = [len(group) for methods in groups.values() for group in methods.values()]
     bars = "" if max(counts) == 1 else "; thin: single seeds; bars: their range" if cells else "; bars: range over seeds"
     of = " and ".join(dict.fromkeys(_operator(one) for one in drawn))
@@ -55,6 +55,8 @@ def _densities(panels: Sequence[Axes], cells: Sequence[tuple[str, str]], groups:
     nodes = np.concatenate([one.arrays["nodes"].ravel() for one in every])
     linear = _LINEAR * max(np.abs(nodes).max(), 1e-12)
     ends = _bent(np.array([nodes.min(), nodes.max()]), linear)
+    if ends[0] == ends[1]:
+        ends += (-1, 1)
     margin = 0.04 * (ends[1] - ends[0])
     at = np.linspace(ends[0] - margin, ends[1] + margin, _POINTS)
     curves = {cell: _curves(groups[cell[0]][cell[1]], at, linear) for cell in cells}
@@ -107,18 +109,23 @@ def _stems(axes: Axes, methods: dict[str, list[Drawn]], look: dict[str, Look]) -
         values = stacked(group, "eigenvalues")
         rank = np.arange(1, values.shape[1] + 1) + 0.5 * ((i + 0.5) / len(methods) - 0.5)
         mean = values.mean(axis=0)
-        range_ = np.stack([mean - values.min(axis=0), values.max(axis=0) - mean])
+        range_ = np.maximum(np.stack([mean - values.min(axis=0), values.max(axis=0) - mean]), 0)  # a mean of equal ones is rounded
         axes.errorbar(rank, mean, range_ if len(values) > 1 else None, color=look[method].colour, ls="", marker=look[method].marker, lw=0.8)
-    axes.set_yscale("log")
     axes.set_xlabel("rank")
     axes.set_ylabel("eigenvalue")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def _one_scale(panels: Sequence[Axes]) -> None:
+def _one_scale(panels: Sequence[Axes], *, log: bool) -> None:
+    """One axis for all, linear where no eigenvalue is positive."""
+    for axes in panels:
+        axes.set_yscale("log" if log else "linear")
     low, high = (pick(axes.get_ylim()[end] for axes in panels) for end, pick in ((0, min), (1, max)))
     for axes in panels:
         axes.set_ylim(low, high)
+        if not log:
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            continue
         axes.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())

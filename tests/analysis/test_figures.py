@@ -187,6 +187,10 @@ def curvature_of(draws, m, p):
     return {"hessian_lambda_max": float(eigenvalues[0])}, {"eigenvalues": eigenvalues, "nodes": nodes[None], "weights": weights[None]}
 
 
+def flat_of(draws, m, p):
+    return {"hessian_lambda_max": 0.0}, {"eigenvalues": np.zeros(3), "nodes": np.zeros((1, 4)), "weights": np.full((1, 4), 0.25)}
+
+
 def accuracy_of(draws, m, p):
     return {"accuracy": float(70 + 3 * m + p + draws.normal()), "loss": 1.0}, {}
 
@@ -376,6 +380,7 @@ PICTURES = {
     "best by budget of three arms": lambda: best_by_budget(tried(METHODS), "loss (nats)", maximize=False),
     "curvature": lambda: curvature(family(curvature_of, methods=(*METHODS, "a label that is too long to fit"), panels=2)),
     "curvature of one": lambda: curvature(family(curvature_of, methods=("simclr",), panels=1, seeds=1)),
+    "curvature of zeros": lambda: curvature(family(flat_of, methods=("a", "b"), panels=1)),
     "landscape": lambda: landscape(family(surface_of, panels=1)),
     "landscape of two tasks, five methods": lambda: landscape(
         family(surface_of, methods=(*METHODS, "random", "a label too long to fit"), panels=2, seeds=2)
@@ -827,6 +832,15 @@ def test_curves_average_the_epochs_that_all_seeds_have_and_mark_early_ends():
     assert x.tolist() == list(range(1, 13))
     assert y == pytest.approx(np.mean([runs[0].values[:12], runs[1].values], axis=0))
     assert [line.get_markevery() for line in axes.lines if line.get_marker() == "x"] == [[], [11]]
+
+
+def test_the_range_of_equal_eigenvalues_is_a_point():
+    def make(draws, m, p):
+        return {"hessian_lambda_max": 0.1}, {"eigenvalues": np.array([0.7, 0.3, 0.1])}
+
+    (axes,) = curvature(family(make, methods=("a",), panels=1, seeds=3)).axes
+    (bars,) = axes.containers
+    assert [np.ptp(segment[:, 1]) for segment in bars.lines[2][0].get_segments()] == pytest.approx([0, 0, 0])
 
 
 def test_seeds_of_different_length_are_refused_and_so_is_nothing():
