@@ -15,10 +15,11 @@ from contrast.pretraining import Pretraining
 from contrast.stage import Stage
 from sweeps import candidate as state
 from sweeps.candidate import Candidate, Replicate
+from sweeps.differences import differences_table
 from sweeps.graph import HELD, Job
 from sweeps.picture import Family, named
 from sweeps.population import Population
-from sweeps.results import candidates_table, classes_table, confirmed, differences_table, label, results_table, valued
+from sweeps.results import candidates_table, classes_table, confirmed, label, results_table, valued
 from sweeps.search_pictures import search_pictures
 from sweeps.signals import against_objective, planes
 

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis.report import compare
 from analysis.statistics import Interval, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
@@ -120,38 +119,6 @@ def label(population: Population, candidate: Candidate) -> str:
     return f"{candidate.label} #{candidate.number}".strip()
 
 
-def differences_table(population: Population) -> Table | None:
-    """Paired differences of every arm to the baseline: each headline metric, and the mean over each family's tasks."""
-    results = {c.label: replicates for c, replicates in confirmed(population)}
-    baseline = population.sweep.baseline
-    if baseline is None or baseline not in results:
-        return None
-    scores: dict[str, dict[str, dict[int, float]]] = {}
-    for name, keys in _families(headline(population)).items():
-        methods = {method: _by_seed(replicates, keys) for method, replicates in results.items()}
-        if methods[baseline]:
-            scores[name] = {method: seeds for method, seeds in methods.items() if set(seeds) & set(methods[baseline])}
-    return compare(scores, baseline, f"Differences to {baseline}, paired by seed")
-
-
-def _families(keys: list[str]) -> dict[str, list[str]]:
-    """Each key alone, and before the keys of a family of several tasks their mean."""
-    found: dict[str, list[str]] = {}
-    for key in keys:
-        family = [other for other in keys if other.partition("/")[0] == key.partition("/")[0]]
-        if len(family) > 1:
-            found.setdefault(f"{key.partition('/')[0]} (mean of {len(family)})", family)
-        found[key] = [key]
-    return found
-
-
-def _by_seed(replicates: list[Replicate], keys: list[str]) -> dict[int, float]:
-    """The mean over `keys` of each complete replicate that has all of them, by seed; one that is not finite is left out."""
-    complete = [r for r in replicates if r.state == state.COMPLETE and all(key in r.metrics for key in keys)]
-    means = {r.seed: sum(r.metrics[key] for key in keys) / len(keys) for r in complete}
-    return {seed: mean for seed, mean in means.items() if math.isfinite(mean)}
-
-
 def classes_table(population: Population) -> Table:
     """Stages by class: how many there are, how many of them this launch computed, and the time all of them took."""
     graph = population.graph
@@ -253,27 +220,6 @@ def plan_table(sweep: Sweep, found: Forecast) -> Group:
         *(f"warning: {warning}" for warning in found.warnings),
     ]
     return Group(table, *(Text(line, style="yellow" if line.startswith("warning") else "") for line in lines))
-
-
-def print_summary(population: Population, page: Path, root: Path, mlflow: str | None, console: Console) -> None:
-    """Tables of the end, the best knobs, and where to look further."""
-    if population.phase == "search":
-        console.print(to_rich(candidates_table(population)))
-    if confirmed(population):
-        console.print(to_rich(results_table(population)))
-    differences = differences_table(population)
-    if differences is not None:
-        console.print(to_rich(differences))
-    console.print(to_rich(classes_table(population)))
-    graph = population.graph
-    console.print(f"stages: {len(graph.reused)} reused, {len(graph.computed)} computed", highlight=False)
-    what = "on the front" if population.sweep.several else "best"
-    for c in population.leading() if population.phase == "search" else []:
-        knobs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in c.knobs.items())
-        console.print(f"{what} {c.label} candidate {c.number}: {knobs}".replace("  ", " "), highlight=False, soft_wrap=True)
-    console.print(f"report {page.resolve()}", highlight=False, soft_wrap=True)
-    uri = mlflow or f"sqlite:///{(root / 'mlflow.db').resolve()}"
-    console.print(f"compare in MLflow: mlflow ui --backend-store-uri {uri} --host 127.0.0.1", highlight=False, soft_wrap=True)
 
 
 def one_table(name: str, metrics: dict[str, float]) -> Table:

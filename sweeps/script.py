@@ -155,7 +155,7 @@ def run(
 ) -> None:
     """Run a sweep; the same command again goes on where it was."""
     from sweeps.launch import Options, launch
-    from sweeps.results import print_summary
+    from sweeps.summary import print_summary
 
     sweep = _find(name, preset, trials, seeds, fix)
     sweep = replace(sweep, budget=limited(sweep.budget, hours=hours, core_hours=core_hours, gpu_hours=gpu_hours))
@@ -248,7 +248,8 @@ def status(
 def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials = None, seeds: Seeds = None, fix: Fix = None) -> None:
     """Write the report of what is finished, and print where it lies."""
     from sweeps.report import write_report
-    from sweeps.results import adopted, print_summary
+    from sweeps.results import adopted
+    from sweeps.summary import print_summary
 
     sweep = _find(name, preset, trials, seeds, fix)
     if not (root / "store").is_dir():

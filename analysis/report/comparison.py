@@ -12,9 +12,9 @@ Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 def compare(scores: Scores, baseline: str, title: str) -> Table:
     """A row per metric and method of `scores[metric][method][seed]`: mean, and paired difference to `baseline` over shared seeds.
 
-    The family of Holm's correction is the whole table. A difference is bold where its adjusted p is below 5 %. Of one shared seed
-    only the difference is said; seeds that a method and the baseline do not share count in the means alone, and the footer says
-    so. Raises `UserError` when a metric lacks the baseline or shares no seed with it.
+    The family of Holm's correction is the whole table: a comparison without a p enters as p = 1. A difference is bold where its
+    adjusted p is below 5 %. Of one shared seed only the difference is said; seeds that a method and the baseline do not share
+    count in the means alone, and the footer says so. Raises `UserError` when a metric lacks the baseline or shares no seed with it.
     """
     for metric, methods in scores.items():
         if baseline not in methods:
@@ -22,13 +22,13 @@ def compare(scores: Scores, baseline: str, title: str) -> Table:
     pairs = {
         (m, other): paired(methods[other], methods[baseline]) for m, methods in scores.items() for other in methods if other != baseline
     }
-    tested = [key for key, test in pairs.items() if test.p is not None]
-    adjusted = dict(zip(tested, holm([p for key in tested if (p := pairs[key].p) is not None]), strict=True))
+    adjusted = dict(zip(pairs, holm([1.0 if test.p is None else test.p for test in pairs.values()]), strict=True))
     rows: list[tuple[Cell, ...]] = []
     bold = set()
     for metric, methods in scores.items():
         for method, seeds in methods.items():
-            test, p = pairs.get((metric, method)), adjusted.get((metric, method))
+            test = pairs.get((metric, method))
+            p = None if test is None or test.p is None else adjusted[metric, method]
             if p is not None and p < ALPHA:
                 bold.add((len(rows), 3))
             rows.append((metric, method, interval(list(seeds.values())), *_difference(test, p)))

@@ -183,6 +183,17 @@ def test_the_comparison_is_of_paired_differences_with_holm_over_the_whole_table(
     assert {(table.rows[r][1], c) for r, c in table.bold} == {("better", 3)}
 
 
+def test_a_comparison_without_a_p_counts_in_the_correction():
+    given = scores()
+    raw = [paired(methods[method], methods["base"]).p for methods in given.values() for method in ("better", "same")]
+    given["constant"] = {"base": dict.fromkeys(range(4), 1.0), "better": dict.fromkeys(range(4), 2.0)}
+    table = compare(given, "base", "t")
+    adjusted = {row[:2]: row[4] for row in table.rows}
+    assert min(p for p in adjusted.values() if p is not None) == pytest.approx(5 * min(raw))
+    assert adjusted["constant", "better"] is None
+    assert "Holm over 5 comparisons" in table.footer
+
+
 def test_the_comparison_says_what_too_few_seeds_cannot_show():
     assert cannot_reject(4) in compare(scores(4), "base", "t").footer
     assert "cannot" not in compare(scores(6), "base", "t").footer
