@@ -4,11 +4,13 @@ All figures are drawn from made-up measures. Legible means: every font at least 
 picture, on no other text, and on no panel but its own. True means: lines are the means that were given.
 """
 
+import io
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,6 +56,7 @@ from analysis.figures.transform_probe import transform_probe
 from analysis.figures.tube import tube
 from analysis.measure import Drawn, Measure
 from analysis.statistics import interval
+from analysis.table import to_csv
 from contrast.component import UserError
 from contrast.stage import Stage
 
@@ -867,15 +870,49 @@ def test_figures_drawn_in_threads_are_those_drawn_alone(tmp_path):
         assert set(pool.map(draw, "abc")) == {alone}
 
 
-def test_the_data_of_a_figure_hold_every_number_drawn():
-    drawn = family(progress_of, panels=2, seeds=2)
-    table = data(drawn, "t")
-    assert table.columns == ("method", "panel", "seed", "row", "t")
-    assert [row[-1] for row in table.rows] == [value for one in drawn for value in one.arrays["t"].tolist()]
-    assert data(family(accuracy_of, panels=1, seeds=1), "a").columns == ("method", "panel", "seed", "row", "accuracy", "loss")
-    pictured = [replace(one, arrays=one.arrays | {"iou": np.arange(3.0)}) for one in family(masks_of, panels=1, seeds=1)]
-    assert data(pictured, "m").columns == ("method", "panel", "seed", "row", "iou"), "images are no table"
-    assert data(family(masks_of, panels=1, seeds=1), "m").columns == ("method", "panel", "seed", "row", "miou")
-    joint = data([embedded(seeds=1)], "i")
-    assert joint.columns[4:8] == ("of_method", "of_seed", "coordinates_0", "coordinates_1")
-    assert joint.rows[-1][4:6] == ("", None), "P* belongs to no run"
+FAMILIES = (
+    *(suppressed_of, segmented_of, clustered_of, progress_of, robust_of, neighbours_of, known_of, changed_of, masked_of, distant_of),
+    *(surface_of, half_measured_of, profile_of, spectrum_of, curvature_of, flat_of, accuracy_of, calibrated_of, masks_of, corrupted_of),
+    *(ratio_of, alignment_of, uniformity_of),
+)
+
+
+@pytest.mark.parametrize(
+    "drawn", [*(family(make, METHODS[:2], panels=2, seeds=2) for make in FAMILIES), [connected()], [tube_of()], [embedded()]]
+)
+def test_the_data_of_a_figure_hold_every_number_drawn(drawn):
+    csv = io.StringIO(to_csv(data(drawn, "t")))
+    read = pandas.read_csv(csv, dtype={"panel": str, "method": str}).fillna({"method": "", "panel": ""})
+    for one in drawn:
+        mine = read[(read.method == one.method) & (read.panel == one.panel) & (read.seed == one.seed)]
+        (results,) = mine[mine.rows.isna()].to_dict("records")
+        assert {name: results[name] for name in one.results} == pytest.approx(one.results)
+        for name, array in one.arrays.items():
+            if array.ndim == 4 or array.dtype == np.uint8:
+                assert not [column for column in read.columns if column.startswith(name)], "an image is no table"
+                continue
+            columns = ["_".join(map(str, (name, *index))) for index in np.ndindex(array.shape[1:])]
+            found = mine[mine.rows == len(array)].sort_values("row")[columns].to_numpy().reshape(array.shape)
+            if array.dtype.kind in "US":
+                assert found.tolist() == array.tolist()
+            else:
+                assert found.astype(float) == pytest.approx(array.astype(float), nan_ok=True)
+
+
+def test_the_data_of_a_figure_say_whose_its_runs_are():
+    assert data(family(progress_of, panels=1), "t").columns == ("method", "panel", "seed", "row", "rows", "t", "length_ratio")
+    assert owners_in(embedded(seeds=1))[7:10] == [("simclr", 0), ("supcon", 0), ("supcon", 0)]
+    assert owners_in(embedded(seeds=1))[-2:] == [("", None), ("", None)], "P* belongs to no run"
+    for one in (connected(), tube_of()):
+        assert owners_in(one) == [*one.of]
+
+
+def owners_in(one):
+    table = data([one], "i")
+    method, seed = (table.columns.index(name) for name in ("of_method", "of_seed"))
+    return [(row[method], row[seed]) for row in table.rows if row[method] is not None]
+
+
+def test_outputs_of_every_sample_are_not_in_the_data_of_a_figure():
+    one = Drawn("a", "", 0, {"t": 1.0}, {"t": np.arange(3.0), "log_probs": np.zeros((3, 1000, 10), dtype=np.float32)}, ANY)
+    assert data([one], "t").columns == ("method", "panel", "seed", "row", "rows", "t")
