@@ -56,7 +56,7 @@ class Measure(Stage, ABC):
 
     `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
     `label_free` marks one that reads no labels: as a monitor it prunes only once it has shown what it tells of the objective.
-    `unit` names the fields that say in what a measure counts, such as the norm of a radius: other values, another picture.
+    `unit` names the fields that say in what a measure counts, such as the norm of a radius: other values, another picture and mean.
     """
 
     of: Stage | tuple[Stage, ...]

@@ -6,12 +6,15 @@ It is a value, so it can be queued and compared without reading an array; nothin
 import io
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 import numpy as np
 
 from analysis.figures.palette import style
 from analysis.measure import Drawn, Measure
 from contrast.model import Artefact
+
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,32 @@ def pictures(found: Iterable[tuple[str, Drawn, Artefact]]) -> dict[str, Picture]
 
 
 def named(families: Iterable[Family], taken: Set[str] = frozenset()) -> dict[str, Family]:
-    """A name for each picture: its segment of the keys; with its unit or its class, too, where that is taken: `pgd-l2`, `robust-PGD`."""
+    """A name for each picture: its segment of the keys; with its unit or its class, too, where that is taken: `pgd-l2`, `robust-PGD`.
+
+    Of a unit of several fields it says what differs from the first picture of the class; a number, where that is taken as well.
+    """
     names: dict[str, Family] = {}
     for family in families:
-        unit, kind = "-".join(map(str, family.unit)), family.kind.__name__
-        wanted = (family.segment, *([f"{family.segment}-{unit}"] if unit else []), "-".join(filter(None, (family.segment, kind, unit))))
-        names[next(name for name in wanted if name not in names and name not in taken)] = family
+        segment, unit, kind = family.segment, _differing(family, names.values()), family.kind.__name__
+        wanted = [segment, *([f"{segment}-{unit}"] if unit else []), "-".join(filter(None, (segment, kind, unit)))]
+        numbered = (f"{wanted[-1]}-{i}" for i in count(2))
+        names[next(name for name in chain(wanted, numbered) if name not in names and name not in taken)] = family
     return names
+
+
+def _differing(family: Family, others: Iterable[Family]) -> str:
+    """In what a family counts, in words: what differs from the first of its kind, or its unit without long tuples."""
+    first = next((other for other in others if (other.segment, other.kind) == (family.segment, family.kind)), None)
+    if first is None:
+        return "-".join(str(value) for value in family.unit if not isinstance(value, tuple))
+    return "-".join(_in_words(value) for value, usual in zip(family.unit, first.unit, strict=True) if value != usual)
+
+
+def _in_words(value: object) -> str:
+    """A value for a name: of a tuple of more than three values the first, and how many more there are."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return "-".join(map(str, value if len(value) <= _FEW else (value[0], "and", len(value) - 1, "more")))
 
 
 def _has_figure(kind: type[Measure]) -> bool:

@@ -260,17 +260,20 @@ def report(name: Name, preset: Preset = None, root: Root = ROOT, trials: Trials 
 
 @app.command()
 def gallery(root: Root = ROOT) -> None:
-    """Draw the figures of all sweeps below the root on one page, from what their measures kept."""
+    """Draw the figures of the sweeps below the root that `list` shows on one page, from what their measures kept."""
     from sweeps.gallery import write_gallery
 
     folders = sorted(path.name for path in (root / "sweeps").glob("*") if path.is_dir())
     if not folders:
         raise UserError(f"--root = {str(root)!r}: has no sweep, so there is nothing to draw. Name the --root of a run.")
     known = {folder: sweep for folder in folders if (sweep := _called(folder)) is not None}
-    print(f"gallery {write_gallery(list(known.values()), root)}")
+    if not known:
+        rule = f"has sweeps that are declared in scripts of their own ({', '.join(folders)}), which draw them"
+        raise UserError(f"--root = {str(root)!r}: {rule}. Run python <script>.py gallery --root {root}.")
     for folder in folders:
         if folder not in known:
             print(f"left out: {folder}, which is declared elsewhere; its own script draws it (python <script>.py gallery)")
+    print(f"gallery {write_gallery(list(known.values()), root)}")
 
 
 def _called(folder: str) -> Sweep | None:

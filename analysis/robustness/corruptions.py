@@ -48,6 +48,7 @@ class Corruptions(Measure):
     samples: int | None = 1000
 
     alone: ClassVar[bool] = True
+    unit: ClassVar[tuple[str, ...]] = ("table", "severities", "corruptions")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from analysis.corruptions import SEVERITIES, STANDARD
+from analysis.corruptions import SEVERITIES, STANDARD, Name, Table
 from analysis.measure import Drawn, Measure, Parts
 from analysis.robustness.corruptions import Corruptions
 from contrast.component import require
@@ -43,6 +43,8 @@ class MCE(Measure):
     `published` [corruptions].
     """
 
+    unit: ClassVar[tuple[str, ...]] = Corruptions.unit
+
     def __post_init__(self) -> None:
         super().__post_init__()
         stages: tuple[Stage, ...] = self.of if isinstance(self.of, tuple) else (self.of,)
@@ -57,6 +59,27 @@ class MCE(Measure):
             like = first.table == "imagenet" and first.severities == SEVERITIES and set(first.corruptions) <= ALEXNET.keys()
             rule = "has no baseline, and is not like AlexNet's: table 'imagenet', all five severities, standard corruptions"
             require(like, self, "of", rule, "Pass of=(measured, baseline).")
+
+    @property
+    def table(self) -> Table:
+        """How strong a severity is, in both."""
+        return self._first.table
+
+    @property
+    def severities(self) -> tuple[int, ...]:
+        """Those of both."""
+        return self._first.severities
+
+    @property
+    def corruptions(self) -> tuple[Name, ...]:
+        """Those of both."""
+        return self._first.corruptions
+
+    @property
+    def _first(self) -> Corruptions:
+        first = self.of[0] if isinstance(self.of, tuple) else self.of
+        assert isinstance(first, Corruptions)
+        return first
 
     def run(self, workspace: Workspace) -> Parts:
         """Reads what both kept; no network is run."""
@@ -102,6 +125,5 @@ def _owned(one: Drawn, drawn: Sequence[Drawn]) -> Drawn:
 
 
 def _on(one: Drawn) -> object:
-    assert isinstance(one.measure.of, tuple)
-    assert isinstance(one.measure.of[0], Corruptions)
-    return one.measure.of[0].on
+    assert isinstance(one.measure, MCE)
+    return one.measure._first.on

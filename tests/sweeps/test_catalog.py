@@ -63,6 +63,17 @@ def test_a_gallery_of_nothing_says_what_to_do(fresh_root):
     assert "has no sweep, so there is nothing to draw. Name the --root of a run." in ended.err
 
 
+def test_a_gallery_of_sweeps_of_scripts_says_that_these_draw_them(fresh_root):
+    root = fresh_root("scripts")
+    for name in ("mine", "yours"):
+        (root / "sweeps" / name).mkdir(parents=True)
+    ended = command("gallery", "--root", root)
+    assert ended.code == 2
+    said = ended.err.replace("\n", " ")
+    assert "has sweeps that are declared in scripts of their own (mine, yours), which draw them." in said
+    assert f"Run python <script>.py gallery --root {root}." in said
+
+
 def test_the_smoke_pretrainings_are_compared_with_the_encoder_as_it_was_initialised(fresh_root):
     root = fresh_root("pretraining")
     ended = command("run", "pretraining", "--preset", "smoke", "--seeds", "0", "--engine", "inline", "--root", root)
