@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.palette import COLUMN, MM, PAGE, style
-from analysis.figures.panels import caption, grouped, short, title_of
+from analysis.figures.panels import caption, grouped, short, title_of, told_apart
 from analysis.measure import Drawn
 
 _POINTS = 72
@@ -41,8 +41,9 @@ def adversarial_examples(drawn: Sequence[Drawn]) -> Figure:
             _show(axes, magnified(group[method][0].arrays["change"][i]) if method in group else None)
         if i == 0:
             axes_row[0].set_ylabel(short(title_of(panel), side / 25.4 * _POINTS))
-    for axes, name in zip(grid[0], ["image", *(method or "change" for method in methods)], strict=True):
-        axes.set_title(short(name, side / 25.4 * _POINTS))
+    names = told_apart(methods, side / 25.4 * _POINTS)
+    for axes, name in zip(grid[0], ["image", *(names[method] or method or "change" for method in methods)], strict=True):
+        axes.set_title(name)
     left_out = f"; {len(methods)} of {len(every)} methods" if len(methods) < len(every) else ""
     caption(figure, f"{_TIMES} × the change of each image, grey: none; each method's first seed{left_out}")
     return figure

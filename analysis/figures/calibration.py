@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.palette import COLUMN, GREY, MM, Look, looks, style
-from analysis.figures.panels import Groups, grouped, key, seeds_in_words, short, stacked, title_of
+from analysis.figures.panels import Groups, grouped, key, seeds_in_words, stacked, title_of, told_apart
 from analysis.measure import Drawn
 from analysis.statistics import Interval, interval, over_tasks
 
@@ -89,7 +89,9 @@ def _dumbbells(axes: Axes, groups: Groups, look: dict[str, Look], name: str, *, 
             if found.half is not None and not found.points_only:
                 axes.errorbar(found.mean, y, xerr=found.half, color=shape.colour, lw=0.8, capsize=2, zorder=2)
             axes.plot(found.mean, y, shape.marker, color=shape.colour, mfc=face, ms=4.2, mew=0.9, zorder=3)
-    axes.set(ylim=(len(look) - 0.4, -0.6), yticks=range(len(look)), yticklabels=[short(method, 60) if names else "" for method in look])
+    axes.set(
+        ylim=(len(look) - 0.4, -0.6), yticks=range(len(look)), yticklabels=[name if names else "" for name in told_apart(look, 60).values()]
+    )
     axes.set_xlim(0, 1.06 * axes.get_xlim()[1])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(3))

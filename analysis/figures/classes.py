@@ -11,11 +11,12 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.accuracy_curve import percent_bounds
 from analysis.figures.palette import COLUMN, MM, PAGE, looks, style
-from analysis.figures.panels import caption, grouped, key, seeds_in_words, sheet, short, stacked, title_of
+from analysis.figures.panels import caption, grouped, key, seeds_in_words, sheet, stacked, title_of, told_apart
 from analysis.measure import Drawn
 
 _MATRICES = 6  # at most
 _NUMBERED = 6  # classes whose shares are written in the matrix
+_FEW = 100  # classes: of more, numbers have room for three or four ticks
 _POINTS = 72
 _ABSENT = "#C8C8C8"
 
@@ -57,10 +58,11 @@ def confusions(drawn: Sequence[Drawn]) -> Figure:
     """
     cells = [(panel, method, group) for panel, methods in grouped(drawn).items() for method, group in methods.items()]
     several = len({method for _, method, _ in cells}) > 1
+    titles = [" · ".join(part for part in (title_of(panel), method if several else "") if part) for panel, method, _ in cells[:_MATRICES]]
+    names = told_apart(titles, COLUMN * _POINTS / min(len(titles), 2) - 20)
     figure, panels = sheet(len(cells[:_MATRICES]), 40 if len(cells) > 1 else 66, sharex=False, sharey=False)
-    for axes, (panel, method, group) in zip(panels, cells, strict=False):
-        title = " · ".join(part for part in (title_of(panel), method if several else "") if part)
-        axes.set_title(short(title, COLUMN * _POINTS / min(len(panels), 2) - 20))
+    for axes, title, (*_, group) in zip(panels, titles, cells, strict=False):
+        axes.set_title(names[title], pad=6)  # above the number of the first class
         picture = _matrix(axes, row_shares(stacked(group, "confusion").sum(axis=0).astype(np.int64)))
     figure.colorbar(picture, ax=panels, label="share of the class (%)", shrink=0.8, aspect=30, location="bottom")
     figure.supylabel("true class")
@@ -83,8 +85,8 @@ def row_shares(confusion: Int64[np.ndarray, "c c"]) -> Float[np.ndarray, "c c"]:
 def _matrix(axes: Axes, shares: np.ndarray) -> AxesImage:
     axes.set_facecolor(_ABSENT)  # behind what is not a number
     picture = axes.imshow(shares, vmin=0, vmax=100, cmap="Blues")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5 if len(shares) <= _FEW else 4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5 if len(shares) <= _FEW else 4, integer=True))
     axes.spines[:].set_visible(False)
     if len(shares) <= _NUMBERED:
         for (i, j), share in np.ndenumerate(shares):

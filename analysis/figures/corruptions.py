@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator
 
 from analysis.figures.accuracy_curve import percent_bounds, places
 from analysis.figures.palette import COLUMN, FONT, MM, Look, looks, style
-from analysis.figures.panels import Groups, grouped, key, lines_in_words, short, stacked, title_of, width_of
+from analysis.figures.panels import Groups, grouped, key, lines_in_words, stacked, title_of, told_apart, width_of
 from analysis.figures.progress import seed_lines
 from analysis.measure import Drawn
 from analysis.statistics import fraction_bounds
@@ -32,14 +32,19 @@ def corruptions(drawn: Sequence[Drawn]) -> Figure:
     names, published = one_set(drawn)
     look = looks(one.method for one in drawn)
     methods = list(look)
-    heights = [len(groups) * _CURVES, len(names) * _ROW + _below(methods)]
+    errors = _mean_over_tasks(groups, methods)
+    known = np.isfinite(errors)
+    heights = [len(groups) * _CURVES, *([len(names) * _ROW + _below(methods)] if known.any() else [])]
     figure = Figure(figsize=(COLUMN, (sum(heights) + 4) * MM), layout="constrained")
     # Two figures in one, so that the names of the corruptions take no width from the curves.
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
-    _curves(above, groups, look, published)
-    _map(below.subplots(), _mean_over_tasks(groups, methods), methods, names)
+    parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat)
+    _curves(parts[0], groups, look, published)
+    if known.any():
+        _map(parts[1].subplots(), errors, methods, names)
     words = lines_in_words(len(group) for found in groups.values() for group in found.values())
     map_words = "colours: error in %, mean over seeds" + (" and tasks" if len(groups) > 1 else "")
+    map_words += "" if known.all() else "; white: a method that lacks a task"
+    map_words = map_words if known.any() else "no map of corruptions, for no method has every task"
     stars = "" if published.all() else "; *: not as published, in no curve"
     key(figure, look, f"{words}; {map_words}{stars}")
     return figure
@@ -89,7 +94,7 @@ def _map(axes: Axes, errors: np.ndarray, methods: Sequence[str], names: Sequence
     scale = Normalize(float(np.nanmin(errors)), float(np.nanmax(errors)))
     image = axes.imshow(errors, cmap="cividis", norm=scale, aspect="auto")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xticks(range(len(methods)), [short(method, _NAMES) for method in methods], rotation=0 if _flat(methods) else 90)
+    axes.set_xticks(range(len(methods)), list(told_apart(methods, _NAMES).values()), rotation=0 if _flat(methods) else 90)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if _MAP * MM * 72 / len(methods) > width_of("00") + 2:
@@ -102,7 +107,7 @@ def _map(axes: Axes, errors: np.ndarray, methods: Sequence[str], names: Sequence
 
 def _below(methods: Sequence[str]) -> float:
     """mm that the methods' names take below the map."""
-    return FONT * 0.5 if _flat(methods) else max(width_of(short(method, _NAMES)) for method in methods) / 72 / MM + 2
+    return FONT * 0.5 if _flat(methods) else max(width_of(name) for name in told_apart(methods, _NAMES).values()) / 72 / MM + 2
 
 
 def _flat(methods: Sequence[str]) -> bool:

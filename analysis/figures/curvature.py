@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from analysis.figures.palette import Look, looks, style
-from analysis.figures.panels import Groups, grouped, key, log_ticks, seeds_in_words, sheet, short, stacked, title_of, width_of
+from analysis.figures.panels import Groups, grouped, key, log_ticks, seeds_in_words, sheet, stacked, title_of, told_apart, width_of
 from analysis.geometry.spectrum import density
 from analysis.measure import Drawn
 
@@ -61,6 +61,7 @@ def _densities(panels: Sequence[Axes], cells: Sequence[tuple[str, str]], groups:
     at = np.linspace(ends[0] - margin, ends[1] + margin, _POINTS)
     curves = {cell: _curves(groups[cell[0]][cell[1]], at, linear) for cell in cells}
     top = 2 * max(curve.max() for curve in curves.values())
+    titles = told_apart((_title(*cell) for cell in cells), _PANEL)
     for axes, (panel, method) in zip(panels, cells, strict=True):
         values, colour = curves[panel, method], look[method].colour
         if len(values) > 1:
@@ -69,11 +70,15 @@ def _densities(panels: Sequence[Axes], cells: Sequence[tuple[str, str]], groups:
         axes.set_yscale("log")
         axes.set_ylim(_FLOOR, top)
         axes.set_xlim(at[0], at[-1])
-        axes.set_title(short(f"{title_of(panel)}: {method}" if panel else method or "density", _PANEL))
+        axes.set_title(titles[_title(panel, method)])
         _numbers(axes, linear, ends)
         axes.set_xlabel("eigenvalue")
         axes.set_ylabel("share per decade")
         _decades(axes)
+
+
+def _title(panel: str, method: str) -> str:
+    return f"{title_of(panel)}: {method}" if panel else method or "density"
 
 
 def _curves(group: Sequence[Drawn], at: Float[np.ndarray, " g"], linear: float) -> Float[np.ndarray, "s g"]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from analysis.figures.palette import COLUMN, MM, PAGE, style
-from analysis.figures.panels import caption, grouped, log_ticks, seeds_in_words, short, stacked, title_of
+from analysis.figures.panels import caption, grouped, log_ticks, seeds_in_words, stacked, title_of, told_apart
 from analysis.geometry.grid import refined
 from analysis.measure import Drawn
 from analysis.statistics import interval
@@ -42,12 +42,13 @@ def landscape(drawn: Sequence[Drawn], loss: str = "cross-entropy (nats)") -> Fig
     figure = Figure(figsize=(width, (len(rows) * (side + 9) + 20) * MM), layout="constrained")
     grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     levels = _levels([_mean(group) for row in groups.values() for group in row.values()])
+    names = told_apart((method for row in groups.values() for method in row), side / 25.4 * 72)
     filled: list[QuadContourSet] = []
     for axes_row, (panel, chunk) in zip(grid, rows, strict=True):
         axes_row[0].set_ylabel(f"{title_of(panel)}\nβ" if panel else "β")
         for axes, (method, group) in zip(axes_row, chunk, strict=False):
             filled.append(_surface(axes, group, levels))
-            axes.set_title(f"{short(method, side / 25.4 * 72)}\n{_flatness(group)}")
+            axes.set_title(f"{names[method]}\n{_flatness(group)}")
         for spare in axes_row[len(chunk) :]:
             spare.set_visible(False)
     for axes in grid[-1]:

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis.figures.palette import COLOURS, COLUMN, MM, PAGE, style
-from analysis.figures.panels import caption, grouped, short, title_of
+from analysis.figures.panels import caption, grouped, short, title_of, told_apart
 from analysis.measure import Drawn
 
 _POINTS = 72
@@ -44,8 +44,9 @@ def local_clusters(drawn: Sequence[Drawn]) -> Figure:
             _show(axes, _map(group[method][0], name, i) if method in group else None)
         if i == 0:
             axes_row[0].set_ylabel(short(title_of(panel), side / 25.4 * _POINTS))
-    for axes, name in zip(grid[0], ["image", *(title for title, _, _ in columns)], strict=True):
-        axes.set_title(short(name, side / 25.4 * _POINTS))
+    titles = told_apart((title for title, _, _ in columns), side / 25.4 * _POINTS)
+    for axes, name in zip(grid[0], ["image", *titles.values()], strict=True):
+        axes.set_title(name)
     left_out = f"; {len(columns)} of {len(every)} columns" if len(columns) < len(every) else ""
     caption(
         figure, f"k-means with {_words(groups)} of the features of each place, first seed; a colour is a cluster of its own map{left_out}"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.palette import COLUMN, MM, PAGE, style
-from analysis.figures.panels import caption, grouped, short, title_of
+from analysis.figures.panels import caption, grouped, short, title_of, told_apart
 from analysis.measure import Drawn
 
 _POINTS = 72
@@ -39,8 +39,9 @@ def masks(drawn: Sequence[Drawn]) -> Figure:
             _show(axes, picture)
         if i == 0:
             axes_row[0].set_ylabel(short(title_of(panel), side / 25.4 * _POINTS))
-    for axes, name in zip(grid[0], ["image", "mask", *(method or "predicted" for method in methods)], strict=True):
-        axes.set_title(short(name, side / 25.4 * _POINTS))
+    names = told_apart(methods, side / 25.4 * _POINTS)
+    for axes, name in zip(grid[0], ["image", "mask", *(names[method] or method or "predicted" for method in methods)], strict=True):
+        axes.set_title(name)
     left_out = f"; {len(methods)} of {len(every)} methods" if len(methods) < len(every) else ""
     caption(figure, f"the first images by content, each method's first seed{left_out}; light: no class")
     return figure

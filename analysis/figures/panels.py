@@ -99,6 +99,7 @@ def key(figure: Figure, methods: Mapping[str, Look], note: str, show: Literal["b
 
     The figure grows by the height of both, so that panels keep theirs.
     """
+    names = told_apart(methods, _INK - 40)
     handles = [
         Line2D(
             [],
@@ -106,7 +107,7 @@ def key(figure: Figure, methods: Mapping[str, Look], note: str, show: Literal["b
             color=look.colour,
             ls="" if show == "marker" else look.line,
             marker="" if show == "line" else look.marker,
-            label=short(label, _INK - 40),
+            label=names[label],
         )
         for label, look in methods.items()
     ]
@@ -155,6 +156,21 @@ def short(text: str, width: int | float, size: float = FONT) -> str:
         return text
     kept = next((n for n in range(len(text) - 1, 0, -1) if width_of(text[:n] + "…", size) <= width), 0)
     return text[:kept] + "…"
+
+
+def told_apart(names: Iterable[str], width: int | float, size: float = FONT) -> dict[str, str]:
+    """Each name in at most `width` points, no two alike: cut at the end, or all in the middle, or numbered, whichever first does."""
+    every = list(dict.fromkeys(names))
+    for cut in (short, _without_its_middle):
+        found = {name: cut(name, width, size) for name in every}
+        if len(set(found.values())) == len(every):
+            return found
+    return {name: short(f"{i} {name}", width, size) for i, name in enumerate(every, start=1)}
+
+
+def _without_its_middle(text: str, width: int | float, size: float) -> str:
+    cuts = (f"{text[: (n + 1) // 2]}…{text[len(text) - n // 2 :]}" for n in range(len(text) - 1, -1, -1))
+    return next((cut for cut in (text, *cuts) if width_of(cut, size) <= width), "…")
 
 
 @lru_cache(maxsize=4096)

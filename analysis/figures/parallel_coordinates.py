@@ -14,11 +14,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.palette import COLUMN, MM, style
-from analysis.figures.panels import caption, log_ticks, wrapped
-from analysis.figures.slices import Judged, Knob, name_of, scale_of
+from analysis.figures.panels import caption, log_ticks, width_of, wrapped
+from analysis.figures.slices import Judged, Knob, Scale, names_of, scale_of, upright
 
 _ROW = 12.0
 _NAMES = -0.12
+_LENGTH = 135  # points of an axis
 
 
 @style()
@@ -31,27 +32,35 @@ def parallel_coordinates(candidates: Sequence[Judged], objective: str, *, maximi
     points = [{"arm": one.arm, **one.knobs} if len(arms) > 1 else dict(one.knobs) for one in candidates]
     knobs = list(dict.fromkeys(knob for point in points for knob in point))
     means = np.array([np.nan if one.objective is None else one.objective.mean for one in candidates])
-    figure = Figure(figsize=(COLUMN, (len(knobs) * _ROW + 8) * MM), layout="constrained")
-    axes = figure.add_subplot(xlim=(-0.05, 1.05), ylim=(len(knobs) + 0.45, -0.25))
+    scales = [scale_of([point[knob] for point in points if knob in point]) for knob in knobs]
+    rows = np.cumsum([0, *(1 + _below(scale) for scale in scales)])
+    figure = Figure(figsize=(COLUMN, (rows[-1] * _ROW + 8) * MM), layout="constrained")
+    axes = figure.add_subplot(xlim=(-0.05, 1.05), ylim=(rows[-1] + 0.45, -0.25))
     axes.set_axis_off()
     places = np.full((len(candidates), len(knobs) + 1), np.nan)
-    for row, knob in enumerate(knobs):
+    for column, (row, knob, scale) in enumerate(zip(rows.tolist(), knobs, scales, strict=False)):
         having = np.array([i for i, point in enumerate(points) if knob in point])
         aside = (having / len(points) - 0.5) * 0.5
-        places[having, row] = _rule(axes, row, knob, [points[i][knob] for i in having], aside)
+        places[having, column] = _rule(axes, row, knob, scale, [points[i][knob] for i in having], aside)
     seen = means[~np.isnan(means)]
     low, high = (seen.min(), seen.max()) if len(seen) else (0.0, 0.0)
     places[:, -1] = (means - low) / (high - low) if high > low else means - low + 0.5
     labels = (low, (low + high) / 2, high) if high > low else (None, low, None) if len(seen) else ()
-    _ticks(axes, len(knobs), objective, [0.0, 0.5, 1.0][: len(labels)], ["" if value is None else f"{value:.4g}" for value in labels])
-    _lines(axes, places, maximize=maximize)
+    _ticks(axes, rows[-1], objective, [0.0, 0.5, 1.0][: len(labels)], ["" if value is None else f"{value:.4g}" for value in labels])
+    _lines(axes, places, rows, maximize=maximize)
     lost = len(means) - len(seen)
     caption(figure, f"{len(candidates)} candidates; colour: mean over seeds" + (f"; grey: {lost} pruned or diverged" if lost else ""))
     return figure
 
 
-def _lines(axes: Axes, places: np.ndarray, *, maximize: bool) -> None:
-    rows, colours = np.arange(places.shape[1]), colormaps["viridis"].reversed()
+def _below(scale: Scale) -> float:
+    """How many rows the names of choices take that stand upright below their axis."""
+    names = names_of(scale.choices)
+    return max(map(width_of, names)) / 72 / MM / _ROW if upright(names, _LENGTH) else 0.0
+
+
+def _lines(axes: Axes, places: np.ndarray, rows: np.ndarray, *, maximize: bool) -> None:
+    colours = colormaps["viridis"].reversed()
     goodness = places[:, -1] if maximize else 1 - places[:, -1]
     for place, good in zip(places, goodness.tolist(), strict=True):
         if np.isnan(good):
@@ -60,12 +69,12 @@ def _lines(axes: Axes, places: np.ndarray, *, maximize: bool) -> None:
             axes.plot(place, rows, color=colours(0.05 + 0.95 * good), lw=0.5 + 0.7 * good, alpha=0.4 + 0.6 * good, zorder=2 + good)
 
 
-def _rule(axes: Axes, row: int, knob: str, values: Sequence[Knob], aside: np.ndarray) -> np.ndarray:
+def _rule(axes: Axes, row: float, knob: str, scale: Scale, values: Sequence[Knob], aside: np.ndarray) -> np.ndarray:
     """Draw the axis of one knob, and give the values' places on it, 0 to 1; those of one choice stand `aside` of each other."""
-    scale = scale_of(values)
     at = np.array([scale.position(value) for value in values])
     if scale.choices:
-        _ticks(axes, row, knob, [(i + 0.5) / len(scale.choices) for i in range(len(scale.choices))], [name_of(v) for v in scale.choices])
+        names = names_of(scale.choices)
+        _ticks(axes, row, knob, [(i + 0.5) / len(names) for i in range(len(names))], names, 90 if upright(names, _LENGTH) else 0)
         spread: np.ndarray = (at + 0.5 + aside) / len(scale.choices)
         return spread
     low, high = float(at.min()), float(at.max())
@@ -80,10 +89,10 @@ def _rule(axes: Axes, row: int, knob: str, values: Sequence[Knob], aside: np.nda
     return place(at)
 
 
-def _ticks(axes: Axes, row: int, name: str, places: Sequence[float], labels: Sequence[str]) -> None:
+def _ticks(axes: Axes, row: float, name: str, places: Sequence[float], labels: Sequence[str], turned: int = 0) -> None:
     axes.plot([0, 1], [row, row], color="black", lw=0.7, zorder=4)
     axes.text(_NAMES, row, wrapped(name.replace("_", " "), 70), ha="right", va="center")
     halo = [withStroke(linewidth=2.5, foreground="white")]
     for place, label in zip(places, labels, strict=True):
         axes.plot([place, place], [row, row + 0.08], color="black", lw=0.7, zorder=4)
-        axes.text(place, row + 0.12, label, ha="center", va="top", path_effects=halo, zorder=5)
+        axes.text(place, row + 0.12, label, ha="center", va="top", rotation=turned, path_effects=halo, zorder=5)

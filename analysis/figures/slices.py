@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.palette import GREY, Look, looks, style
-from analysis.figures.panels import key, plain_log, seeds_in_words, sheet, short
+from analysis.figures.panels import key, plain_log, seeds_in_words, sheet, short, told_apart, width_of
 from analysis.statistics import Interval
 
 Knob = float | int | str | bool | None
 _LOG_SPAN = 20
 _CHOICES = 5
+_WIDTH = 85  # points of a panel
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,15 @@ def scale_of(values: Sequence[Knob]) -> Scale:
     return Scale((), log=min(numbers) > 0 and max(numbers) > _LOG_SPAN * min(numbers))
 
 
-def name_of(value: Knob) -> str:
-    """A knob's value as a tick label: three significant digits, words cut to 40 points."""
-    return f"{value:.3g}" if isinstance(value, float) else short(str(value), 40)
+def names_of(choices: Sequence[Knob]) -> list[str]:
+    """The values of a knob as tick labels: three significant digits, words cut to 40 points."""
+    words = told_apart((str(value) for value in choices), 40)
+    return [f"{value:.3g}" if isinstance(value, float) else words[str(value)] for value in choices]
+
+
+def upright(names: Sequence[str], width: int | float) -> bool:
+    """Whether names at equal distances find no room side by side in `width` points."""
+    return max(map(width_of, names), default=0.0) + 4 > width / max(len(names), 1)
 
 
 @style()
@@ -62,9 +69,10 @@ def slices(candidates: Sequence[Judged], objective: str, best: int | None = None
     """
     knobs = list(dict.fromkeys(knob for one in candidates for knob in one.knobs))
     arms = looks(one.arm for one in candidates)
-    figure, panels = sheet(len(knobs), 32 if len(knobs) > 1 else 46, sharex=False)
-    for axes, knob in zip(panels, knobs, strict=True):
-        scale = scale_of([one.knobs[knob] for one in candidates if knob in one.knobs])
+    scales = [scale_of([one.knobs[knob] for one in candidates if knob in one.knobs]) for knob in knobs]
+    turned = 14 if any(upright(names_of(scale.choices), _WIDTH) for scale in scales) else 0
+    figure, panels = sheet(len(knobs), turned + (32 if len(knobs) > 1 else 46), sharex=False)
+    for axes, knob, scale in zip(panels, knobs, scales, strict=True):
         _axis(axes, scale)
         for number, one in enumerate(candidates):
             if knob in one.knobs:
@@ -93,7 +101,8 @@ def _point(axes: Axes, x: float, objective: Interval | None, look: Look, *, ring
 
 def _axis(axes: Axes, scale: Scale) -> None:
     if scale.choices:
-        axes.set_xticks(np.arange(len(scale.choices)), [name_of(value) for value in scale.choices])
+        names = names_of(scale.choices)
+        axes.set_xticks(np.arange(len(names)), names, rotation=90 if upright(names, _WIDTH) else 0)
         axes.set_xlim(-0.5, len(scale.choices) - 0.5)
     elif not scale.log:
         axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.palette import COLUMN, GREY, MM, Look, looks, style
-from analysis.figures.panels import caption, grouped, seeds_in_words, short, title_of
+from analysis.figures.palette import COLUMN, GREY, MM, PAGE, Look, looks, style
+from analysis.figures.panels import caption, grouped, seeds_in_words, title_of, told_apart
 from analysis.measure import Drawn
 from analysis.statistics import ALPHA, holm, interval, over_tasks, paired
 from analysis.table import Cell, Table, cell, decimals
 
+_HIGH = 220.0  # mm: of a page
 Scores = dict[str, dict[int, float]]
 
 
@@ -22,14 +23,14 @@ def table1(drawn: Sequence[Drawn], unit: str = "accuracy (%)") -> Figure:
     """The main result of each measure (in `unit`): a group of rows per task, a row per method, then the mean over tasks."""
     look = looks(one.method for one in drawn)
     groups = _scores(drawn)
-    heights = [len(methods) for methods in groups.values()]
-    figure = Figure(figsize=(COLUMN, (sum(heights) * 4.4 + len(groups) * 5.4 + 9) * MM), layout="constrained")
-    panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=[height + 0.4 for height in heights])[:, 0]
+    names = told_apart(look, 60)
+    figure, panels, columns = _panels([len(methods) for methods in groups.values()])
     places = decimals([interval(list(seeds.values())) for methods in groups.values() for seeds in methods.values()])
     for axes, (panel, methods) in zip(panels, groups.items(), strict=True):
         axes.set_title(title_of(panel), loc="left")
-        _forest(axes, methods, look, places)
-    panels[-1].set_xlabel(unit)
+        _forest(axes, methods, look, names, places)
+    for axes in panels[-columns:]:
+        axes.set_xlabel(unit)
     counts = [len(seeds) for methods in groups.values() for seeds in methods.values()]
     bar = "; bar and ±: 95 % t interval" if max(counts) > 2 else "; ±: 95 % t half-width" if max(counts) == 2 else ""
     caption(figure, f"marker: mean of {seeds_in_words(counts)}; dots: single seeds{bar}")
@@ -76,7 +77,24 @@ def _scores(drawn: Sequence[Drawn]) -> dict[str, Scores]:
     return {panel: group for panel, group in groups.items() if group}
 
 
-def _forest(axes: Axes, methods: Scores, look: dict[str, Look], places: int | None) -> None:
+def _panels(heights: list[int]) -> tuple[Figure, list[Axes], int]:
+    """Axes for groups of so many rows one below the other, or, where a page is too low for that, two side by side across it."""
+    columns = 1 if _high(heights) <= _HIGH else 2
+    rows = [max(heights[i : i + columns]) for i in range(0, len(heights), columns)]
+    figure = Figure(figsize=(COLUMN if columns == 1 else PAGE, _high(rows) * MM), layout="constrained")
+    grid = figure.subplots(len(rows), columns, sharex=True, squeeze=False, height_ratios=[height + 0.4 for height in rows])
+    panels = list(grid.flat)
+    for spare in panels[len(heights) :]:
+        spare.remove()
+        panels[len(heights) - columns].xaxis.set_tick_params(labelbottom=True)
+    return figure, panels[: len(heights)], columns
+
+
+def _high(rows: list[int]) -> float:
+    return sum(rows) * 4.4 + len(rows) * 5.4 + 9
+
+
+def _forest(axes: Axes, methods: Scores, look: dict[str, Look], names: dict[str, str], places: int | None) -> None:
     for y, (method, seeds) in enumerate(methods.items()):
         estimate, shape = interval(list(seeds.values())), look[method]
         axes.plot(list(seeds.values()), [y + 0.3] * len(seeds), ".", color=shape.colour, ms=3.5, mec="none", alpha=0.7, zorder=2)
@@ -84,6 +102,6 @@ def _forest(axes: Axes, methods: Scores, look: dict[str, Look], places: int | No
             axes.errorbar(estimate.mean, y, xerr=estimate.half, color=shape.colour, lw=1.1, capsize=2, zorder=3)
         axes.plot(estimate.mean, y, marker=shape.marker, color=shape.colour, ms=4.5, mec="white", mew=0.5, zorder=4)
         axes.text(1.02, y, cell(estimate, places), transform=axes.get_yaxis_transform(), va="center")
-    axes.set(ylim=(len(methods) - 0.3, -0.7), yticks=range(len(methods)), yticklabels=[short(method, 60) for method in methods])
+    axes.set(ylim=(len(methods) - 0.3, -0.7), yticks=range(len(methods)), yticklabels=[names[method] for method in methods])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GREY, lw=0.3, alpha=0.4)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.accuracy_curve import percent_bounds
 from analysis.figures.palette import COLUMN, GREY, MM, Look, looks, style
-from analysis.figures.panels import caption, grouped, seeds_in_words, short, title_of
+from analysis.figures.panels import caption, grouped, seeds_in_words, short, title_of, told_apart
 from analysis.measure import Drawn
 
 _APART = 0.17  # of h and g(h) from the middle of their row
@@ -24,7 +24,7 @@ def transform_probe(drawn: Sequence[Drawn]) -> Figure:
     figure = Figure(figsize=(COLUMN, (sum(heights) * 5.0 + len(groups) * 5.4 + 9) * MM), layout="constrained")
     panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=[height + 0.4 for height in heights])[:, 0]
     for axes, (panel, methods) in zip(panels, groups.items(), strict=True):
-        _rows(axes, methods, look)
+        _rows(axes, methods, look, told_apart(look, 90))
         axes.set_title(short(title_of(panel), 220), loc="left")
     panels[-1].set(xlim=(-2, 102), xlabel="accuracy of a linear probe (%)")
     counts = [len(group) for methods in groups.values() for group in methods.values()]
@@ -33,7 +33,7 @@ def transform_probe(drawn: Sequence[Drawn]) -> Figure:
     return figure
 
 
-def _rows(axes: Axes, methods: Mapping[str, Sequence[Drawn]], look: Mapping[str, Look]) -> None:
+def _rows(axes: Axes, methods: Mapping[str, Sequence[Drawn]], look: Mapping[str, Look], names: Mapping[str, str]) -> None:
     for y, (method, group) in enumerate(methods.items()):
         shape, ends = look[method], []
         for name, place, face in (("h", y - _APART, shape.colour), ("z", y + _APART, "white")):
@@ -47,5 +47,5 @@ def _rows(axes: Axes, methods: Mapping[str, Sequence[Drawn]], look: Mapping[str,
         axes.plot(*zip(*ends, strict=True), color=shape.colour, lw=0.6, zorder=1)
     guessing = next(iter(methods.values()))[0].results["chance"]
     axes.axvline(guessing, color=GREY, lw=0.8, ls=(0, (1, 1)), zorder=0)
-    axes.set(ylim=(len(methods) - 0.45, -0.55), yticks=range(len(methods)), yticklabels=[short(method, 90) for method in methods])
+    axes.set(ylim=(len(methods) - 0.45, -0.55), yticks=range(len(methods)), yticklabels=[names[method] for method in methods])
     axes.tick_params(axis="y", length=0)

@@ -41,6 +41,7 @@ from analysis.figures.mce import mce
 from analysis.figures.minimal_norm import minimal_norm, misclassified
 from analysis.figures.mode_connectivity import mode_connectivity
 from analysis.figures.palette import COLOURS, FONT, looks, style
+from analysis.figures.panels import told_apart, width_of
 from analysis.figures.parallel_coordinates import parallel_coordinates
 from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.plane import alignment_uniformity
@@ -61,6 +62,7 @@ from contrast.component import UserError
 from contrast.stage import Stage
 
 METHODS = ("simclr", "supcon", "supce")
+LONG = tuple(f"a method with a long name {i}" for i in range(13))
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,16 @@ def candidates(arms=("",)):
     return found
 
 
+def chosen(i):
+    return Judged("", {"optimizer": f"an optimizer of number {i}", "depth": i}, interval([70.0 + i]))
+
+
+def apart(methods):
+    """Of two tasks `a` has the first alone, `b` the second, others both."""
+    every = family(corrupted_of, methods=methods, panels=2, seeds=2)
+    return [one for one in every if one.method not in "ab" or (one.method == "a") == (one.panel == "0")]
+
+
 def curve(label, seed, epochs=20):
     draws = np.random.default_rng([seed, *label.encode()])
     return Curve(
@@ -332,6 +344,9 @@ PICTURES = {
     "IoU of classes": lambda: class_bars(family(segmented_of, panels=2)),
     "confusions": lambda: confusions(family(segmented_of, panels=2)),
     "confusions of one": lambda: confusions(family(lambda *of: segmented_of(*of, classes=21), methods=("",), panels=1, seeds=1)),
+    "confusions of a hundred classes": lambda: confusions(
+        family(lambda *of: segmented_of(*of, classes=100), methods=LONG[:4], panels=1, seeds=1)
+    ),
     "local clusters": lambda: local_clusters(family(clustered_of, methods=("",), panels=1)),
     "local clusters of two tasks, eight methods": lambda: local_clusters(
         family(clustered_of, methods=[f"method number {i}" for i in range(8)], panels=2)
@@ -396,6 +411,8 @@ PICTURES = {
     ),
     "mode connectivity": lambda: mode_connectivity([connected()]),
     "mode connectivity of four tasks": lambda: mode_connectivity([connected(str(p), methods=METHODS[:1], seeds=3) for p in range(4)]),
+    "mode connectivity of three long names": lambda: mode_connectivity([connected(methods=LONG[:3])]),
+    "mode connectivity of thirteen methods": lambda: mode_connectivity([connected(methods=LONG)]),
     "inpca": lambda: inpca([embedded(str(p)) for p in range(4)]),
     "tube": lambda: tube([tube_of(str(p)) for p in range(4)]),
     "tube of one task, two seeds": lambda: tube([tube_of(seeds=2)]),
@@ -413,9 +430,15 @@ PICTURES = {
     ),
     "mce": lambda: mce(family(ratio_of, methods=METHODS[:2], panels=1), "supce"),
     "mce of thirteen methods": lambda: mce(family(ratio_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=2), "e"),
+    "corruptions of methods of which none has every task": lambda: corruptions(apart(("a", "b"))),
+    "corruptions of methods of which one has every task": lambda: corruptions(apart(("a", "b", "c"))),
     "table1": lambda: table1(family(accuracy_of)),
+    "table1 of thirteen methods": lambda: table1(family(accuracy_of, methods=LONG)),
+    "table1 of thirteen methods on one task": lambda: table1(family(accuracy_of, methods=LONG, panels=1, seeds=1)),
     "slices": lambda: slices(candidates(arms=("simclr", "supcon")), "kNN accuracy (%)", best=3),
     "parallel coordinates": lambda: parallel_coordinates(candidates(), "kNN accuracy (%)"),
+    "slices of thirteen choices": lambda: slices([chosen(i) for i in range(13)], "accuracy"),
+    "parallel coordinates of thirteen arms": lambda: parallel_coordinates(candidates(arms=LONG), "accuracy"),
     "curves": lambda: curves([curve(m, s, 20 if s else 12) for m in METHODS for s in range(3)], "NT-Xent loss (nats)", log=True),
     "curves of many": lambda: curves([curve(f"candidate {i}", 0) for i in range(12)], "kNN accuracy (%)"),
 }
@@ -835,6 +858,41 @@ def test_curves_average_the_epochs_that_all_seeds_have_and_mark_early_ends():
     assert x.tolist() == list(range(1, 13))
     assert y == pytest.approx(np.mean([runs[0].values[:12], runs[1].values], axis=0))
     assert [line.get_markevery() for line in axes.lines if line.get_marker() == "x"] == [[], [11]]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a", "b"),
+        LONG,
+        [f"{i} is the number of a method with a name" for i in range(9)],
+        [f"temperature {i} of the loss" for i in range(9)],
+    ],
+)
+def test_long_names_are_cut_so_that_no_two_are_alike(names):
+    cut = told_apart(names, 60)
+    assert list(cut) == list(names)
+    assert len(set(cut.values())) == len(names)
+    assert all(width_of(one) <= 60 for one in cut.values())
+    assert all(cut[name] == name for name in names if width_of(name) <= 60)
+
+
+def test_pictures_of_many_methods_fit_a_page_and_name_each():
+    for figure in (table1(family(accuracy_of, methods=LONG)), mode_connectivity([connected(methods=LONG)])):
+        assert figure.get_figheight() * 25.4 < 240
+    rows = [text.get_text() for text in table1(family(accuracy_of, methods=LONG)).axes[0].get_yticklabels()]
+    assert len(set(rows)) == len(LONG)
+    for methods, entries in ((LONG[:3], 6), (LONG, 14)):  # each method, and each two of them, or all twos as one
+        named = [text.get_text() for text in mode_connectivity([connected(methods=methods)]).legends[0].get_texts()]
+        assert len(set(named)) == len(named) == entries
+
+
+def test_a_map_of_corruptions_is_drawn_only_of_methods_on_every_task():
+    none, one = (corruptions(apart(methods)) for methods in (("a", "b"), ("a", "b", "c")))
+    assert not [image for axes in none.axes for image in axes.get_images()]
+    assert "no method has every task" in " ".join(none.legends[-1].get_title().get_text().split())
+    (image,) = [image for axes in one.axes for image in axes.get_images()]
+    assert np.isfinite(np.ma.filled(image.get_array(), np.nan)).all(axis=0).tolist() == [False, False, True]
 
 
 def test_the_range_of_equal_eigenvalues_is_a_point():
