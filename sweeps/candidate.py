@@ -4,7 +4,7 @@ Its file, `sweeps/<name>/candidates/00017.json`, says what was drawn and decided
 and replaces it whole. Results are not taken from it: they are read from the store by fingerprint, at every launch again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Replicate:
     metrics: Metrics = field(default_factory=dict)
     reason: str = ""
     needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def made_by(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The fingerprints of the stages that returned these metrics; equal at two seeds where the metrics do not depend on the seed."""
+        return tuple(maker(self.fingerprints, name) for name in names)
 
 
 @dataclass
@@ -201,6 +205,12 @@ def read_candidate(path: Path) -> Saved:
     if path.name != _name(saved.number):
         raise UserError(f"{path}: holds candidate {saved.number}, whose file is {_name(saved.number)}. {cure}")
     return saved
+
+
+def maker(fingerprints: Mapping[str, str], name: str) -> str:
+    """Of `key` or `key/name`, the fingerprint under the key."""
+    parts = name.split("/")
+    return next(fingerprints[key] for n in range(len(parts), 0, -1) if (key := "/".join(parts[:n])) in fingerprints)
 
 
 def _name(number: int) -> str:

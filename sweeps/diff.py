@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from analysis.statistics import Interval, interval
+from analysis.statistics import Interval, distinct, interval
 from analysis.table import Cell, Table
 from contrast.component import UserError
 from contrast.stage import Metrics
 from sweeps import candidate as state
-from sweeps.candidate import Saved
+from sweeps.candidate import Saved, maker
 from sweeps.declared import read_declared, read_objectives
 from sweeps.event import number
 from sweeps.objective import best_first
@@ -162,14 +162,15 @@ def _results(root: Path, sweep: Swept) -> dict[str, object]:
             found[f"{label} best".strip()] = "none" if objectives else "not known: what was judged is not written down"
             continue
         replicates = _complete(best, "confirm") or _complete(best, "search")
-        for key in dict.fromkeys(key for replicate in replicates for key in replicate):
-            found[f"{label} {key}".strip()] = _over_seeds([replicate[key] for replicate in replicates if key in replicate])
+        for key in dict.fromkeys(key for metrics, _ in replicates for key in metrics):
+            values = distinct((maker(stages, key), metrics[key]) for metrics, stages in replicates if key in metrics)
+            found[f"{label} {key}".strip()] = _over_seeds(values)
     return found
 
 
-def _complete(saved: Saved, phase: str) -> list[Metrics]:
-    """The metrics of the complete replicates of a phase."""
-    return [r["metrics"] for r in saved.replicates if r["phase"] == phase and r["state"] == state.COMPLETE]
+def _complete(saved: Saved, phase: str) -> list[tuple[Metrics, dict[str, str]]]:
+    """The metrics of the complete replicates of a phase, and the fingerprints of what returned them."""
+    return [(r["metrics"], r["stages"]) for r in saved.replicates if r["phase"] == phase and r["state"] == state.COMPLETE]
 
 
 def _over_seeds(values: list[float]) -> Interval | str:

@@ -25,11 +25,15 @@ def differences_table(population: Population) -> Table | None:
     if baseline is None or not results.get(baseline):
         return None
     scores: dict[str, dict[str, dict[int, float]]] = {}
+    made: dict[str, dict[str, dict[int, tuple[str, ...]]]] = {}
     for name, keys in _families(population).items():
         methods = {method: _by_seed(replicates, keys) for method, replicates in results.items()}
         if methods[baseline]:
             scores[name] = {method: seeds for method, seeds in methods.items() if set(seeds) & set(methods[baseline])}
-    table = compare(scores, baseline, f"Differences to {baseline}, paired by seed")
+            made[name] = {
+                method: {r.seed: r.made_by(keys) for r in results[method] if r.seed in scores[name][method]} for method in scores[name]
+            }
+    table = compare(scores, baseline, f"Differences to {baseline}, paired by seed", made)
     if population.phase == "search":
         best = ", ".join(label(population, c) for c in compared)
         table = replace(table, footer=f"{table.footer}; of each arm the best of the search is compared: {best}")

@@ -19,6 +19,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from analysis.measure import Drawn, Measure
+from analysis.statistics import distinct
 from contrast.data.dataset import Phase
 from contrast.model import Artefact
 from contrast.stage import Stage
@@ -63,7 +64,8 @@ class RunRows:
 def run_rows(sweep: Sweep, candidate: Candidate, graph: Graph) -> list[RunRows]:
     """The runs of a candidate, its own first; none before the first of its seeds began, since a run's start cannot be changed.
 
-    Step n of a candidate's means is taken over the first n of its seeds that are complete, in the order declared.
+    Step n of a candidate's means is taken over the first n of its seeds that are complete, in the order declared, where a stage that
+    several seeds share counts once.
     """
     seeds = [standing(candidate, replicate, graph) for replicate in candidate.replicates]
     if not seeds or not seeds[0].begun:
@@ -142,8 +144,11 @@ def _replicate_rows(sweep: Sweep, candidate: Candidate, one: Standing, graph: Gr
 
 
 def _means(sweep: Sweep, complete: Sequence[Standing]) -> Columns:
-    """The headline of one phase over seeds: all means, then all half-widths, then all standard deviations."""
-    by_name = {name: [one.results[name] for one in complete if name in one.results] for name in complete[0].results}
+    """The headline of one phase over seeds: all means, then all half-widths, then all standard deviations; what seeds share counts once."""
+    by_name = {
+        name: distinct((one.replicate.made_by([name]), one.results[name]) for one in complete if name in one.results)
+        for name in complete[0].results
+    }
     prefix = _prefix(sweep, complete[0].replicate.phase)
     spread = [over_seeds(prefix + name, by_name[name]) for name in headline(sweep, complete[0].replicate.stages, by_name)]
     return {key: column for kind in zip(*spread, strict=True) for one in kind for key, column in one.items()}
@@ -201,11 +206,15 @@ def _objectives(sweep: Sweep, seeds: Sequence[Standing]) -> Columns:
     complete = _complete(seeds, seeds[0].replicate.phase)
     found: Columns = {}
     for key, objective in zip(_objective_keys(sweep), sweep.objectives, strict=True):
-        values = [
-            Result(objective.of_seed({k: v.value for k, v in one.results.items()}), max(r.began for r in one.results.values()))
+        made = [
+            (
+                one.replicate.made_by(names),
+                Result(objective.of_seed({k: v.value for k, v in one.results.items()}), max(r.began for r in one.results.values())),
+            )
             for one in complete
-            if matches(objective.pattern, one.results)
+            if (names := matches(objective.pattern, one.results))
         ]
+        values = [value for _, value in made] if objective.bound else distinct(made)  # a bound is over all seeds, as it was judged
         judged, half, sd = over_seeds(key, values)
         if objective.bound:
             judged = {key: [bounded for point in judged[key] if (bounded := _bounded(objective, point, values)) is not None]}

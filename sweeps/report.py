@@ -10,6 +10,7 @@ from analysis.figures.curves import Curve, curves
 from analysis.figures.data import data
 from analysis.measure import Drawn, Measure
 from analysis.report import Page, Picture, Section, render
+from analysis.statistics import distinct
 from analysis.table import Table
 from contrast.pretraining import Pretraining
 from contrast.stage import Stage
@@ -118,13 +119,16 @@ def _picture(family: str, drawn: Sequence[Drawn]) -> Picture | None:
 
 
 def families(population: Population) -> dict[Family, list[Drawn]]:
-    """The finished measures by family, over the replicates that the report shows, also of those that are not at their end yet."""
+    """The finished measures by family, over the replicates that the report shows, also of those that are not at their end yet.
+
+    One that several seeds share is there once, as the first's.
+    """
     found: dict[Family, list[Drawn]] = defaultdict(list)
     for c, replicates in _shown(population):
-        for replicate in replicates:
-            for key, stage in _finished(population, replicate):
-                panel = key.partition("/")[2]
-                found[Family.of(key, stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
+        finished = [(r, key, stage) for r in replicates for key, stage in _finished(population, r)]
+        for replicate, key, stage in distinct(((key, r.fingerprints[key]), (r, key, stage)) for r, key, stage in finished):
+            panel = key.partition("/")[2]
+            found[Family.of(key, stage)].append(_drawn(population, stage, label(population, c), panel, replicate.seed))
     return found
 
 

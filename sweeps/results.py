@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis.statistics import Interval, interval
+from analysis.statistics import Interval, distinct, interval
 from analysis.table import Cell, Table, to_rich
 from sweeps import candidate as state
 from sweeps.audit import in_words, stopping
@@ -47,8 +47,8 @@ def headline(population: Population) -> list[str]:
 
 
 def over_seeds(replicates: list[Replicate], key: str) -> Interval | str | None:
-    """A metric's mean and interval over complete replicates, or that it is not finite in some of them."""
-    values = [r.metrics[key] for r in replicates if r.state == state.COMPLETE and key in r.metrics]
+    """A metric's mean and interval over complete replicates, or that it is not finite in some of them; what seeds share counts once."""
+    values = distinct((r.made_by([key]), r.metrics[key]) for r in replicates if r.state == state.COMPLETE and key in r.metrics)
     bad = sum(not math.isfinite(value) for value in values)
     if bad:
         return f"not finite in {bad} of {len(values)}"
@@ -83,9 +83,12 @@ def judged(population: Population, candidate: Candidate) -> list[Interval | floa
 
 def over_search(population: Population, candidate: Candidate) -> list[Interval | None]:
     """Each objective over the seeds of the search that are complete; None if none has its key, or if it is not finite in one of them."""
-    complete = [r.metrics for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
-    objectives = population.sweep.objectives
-    return [one.spread([one.of_seed(metrics) for metrics in complete if matches(one.pattern, metrics)]) for one in objectives]
+    complete = [r for r in candidate.of_phase(population.phase) if r.state == state.COMPLETE]
+    found = []
+    for one in population.sweep.objectives:
+        named = [(matches(one.pattern, r.metrics), r) for r in complete]
+        found.append(one.spread(distinct((r.made_by(names), one.of_seed(r.metrics)) for names, r in named if names)))
+    return found
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 (a knob)

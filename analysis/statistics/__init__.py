@@ -17,6 +17,7 @@ from analysis.statistics.seeds import Paired as Paired
 from analysis.statistics.seeds import band as band
 from analysis.statistics.seeds import cannot_reject as cannot_reject
 from analysis.statistics.seeds import detectable as detectable
+from analysis.statistics.seeds import distinct as distinct
 from analysis.statistics.seeds import fraction_bounds as fraction_bounds
 from analysis.statistics.seeds import holm as holm
 from analysis.statistics.seeds import interval as interval

@@ -7,9 +7,10 @@ Methods that share seeds are compared by the difference within each seed.
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import scipy  # its parts are loaded when they are first used; scipy.stats alone would take each command half a second
@@ -22,6 +23,9 @@ ALPHA = 0.05
 POWER = 0.8
 _ROUNDING = 1e-12
 _ENUMERABLE = 40  # the sign-flip test sorts 2^(n/2) half sums
+
+
+Some = TypeVar("Some")
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,17 @@ def fraction_bounds(values: Float[np.ndarray, "n ..."]) -> tuple[Float[np.ndarra
     low = np.where(leaves, 1 / (1 + np.exp(spread - centre)), low)
     high = np.where(leaves, 1 / (1 + np.exp(-spread - centre)), high)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
+
+
+def distinct(made: Iterable[tuple[Hashable, Some]]) -> list[Some]:
+    """Of pairs of what made a value and the value, the first value of each maker, in order.
+
+    What does not depend on the seed is computed once for all of them; it is one draw, and counts once in an interval of seeds.
+    """
+    found: dict[Hashable, Some] = {}
+    for by, value in made:
+        found.setdefault(by, value)
+    return list(found.values())
 
 
 def over_tasks(tasks: Mapping[str, Mapping[int, float]]) -> dict[int, float]:

@@ -194,6 +194,24 @@ def test_a_comparison_without_a_p_counts_in_the_correction():
     assert "Holm over 5 comparisons" in table.footer
 
 
+def test_what_seeds_share_counts_once():
+    """A fixed baseline is one network; the differences to it are as many as there are networks of the method."""
+    trained = scores()["kNN (%)"]["base"]
+    given = {"accuracy": {"fixed": dict.fromkeys(range(4), 50.0), "also fixed": dict.fromkeys(range(4), 60.0), "trained": trained}}
+    made = {
+        "accuracy": {"fixed": dict.fromkeys(range(4), "a"), "also fixed": dict.fromkeys(range(4), "b"), "trained": {s: s for s in range(4)}}
+    }
+    table = compare(given, "fixed", "t", made)
+    rows = {row[1]: row for row in table.rows}
+    assert {method: row[2].n for method, row in rows.items()} == {"fixed": 1, "also fixed": 1, "trained": 4}
+    assert (rows["also fixed"][3].mean, rows["also fixed"][3].n) == (10, 1)
+    assert rows["also fixed"][4:] == (None,) * 5
+    assert rows["trained"][3].n == 4
+    assert rows["trained"][4] == pytest.approx(min(1, 2 * stats.ttest_1samp(list(trained.values()), 50).pvalue))
+    assert "what is computed once for several seeds counts once" in table.footer
+    assert "counts once" not in compare(scores(), "base", "t").footer
+
+
 def test_the_comparison_says_what_too_few_seeds_cannot_show():
     assert cannot_reject(4) in compare(scores(4), "base", "t").footer
     assert "cannot" not in compare(scores(6), "base", "t").footer

@@ -1,11 +1,14 @@
 """The table of differences compares what may be compared: each arm's best, measures of one unit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from sweeps import Confirm, Sweep
 from sweeps.differences import differences_table
+from sweeps.mlflow_rows import run_rows
+from sweeps.report import families
+from sweeps.results import candidates_table, results_table
 from tests.world import Score, Train, World
 
 
@@ -57,3 +60,28 @@ def test_means_are_taken_over_measures_of_one_class_and_unit(world):
     assert means == ["rep-linf (mean of 2)", "rep-l2 (mean of 2)"]
     assert found["rep-l2 (mean of 2)", "1"].mean == pytest.approx((found["rep/c", "1"].mean + found["rep/d", "1"].mean) / 2)
     assert len(found) == 7 + 2
+
+
+def test_what_seeds_share_is_one_in_every_table_and_picture(world):
+    def space(trial, seed, phase, arm):
+        x = trial.suggest_float("x", 0, 1)
+        return {"score": Score(Train(x, seed if arm else 0)), "of/a": Score(Train(x, seed)), "of/b": Score(Train(x, 7), 1.0)}
+
+    shared = Sweep("shared", space, arms={"arm": [0, 1]}, baseline="0", maximize="score", trials=1, seeds=(0, 1, 2), pilot=3)
+    sweep = replace(shared, confirm=Confirm(1, (3, 4, 5, 6)))
+    population = world.launch(sweep)
+    assert sorted(row[2].n for row in candidates_table(population).rows) == [1, 3]
+    assert [[cell.n for cell in row[1:]] for row in results_table(population).rows] == [[1, 4, 1], [4, 4, 1]]
+    assert {name: value.n for (name, _), value in differences(differences_table(population)).items()} == {
+        "score": 4,
+        "of (mean of 2)": 4,
+        "of/a": 4,
+        "of/b": 1,
+    }
+    drawn = [(family.segment, one.method, one.panel) for family, found in families(population).items() for one in found]
+    assert sorted(drawn.count(one) for one in set(drawn)) == [1, 1, 1, 4, 4, 4]
+    for candidate in population.candidates.values():
+        steps = {point.key: point.step for point in run_rows(sweep, candidate, population.graph)[0].metrics}
+        fixed = candidate.label == "0"
+        assert [steps[key] for key in ("score", "search/score", "objective", "of/b")] == ([1, 1, 1, 1] if fixed else [4, 3, 3, 1])
+        assert ("score/half" in steps) != fixed
