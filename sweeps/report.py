@@ -72,9 +72,10 @@ def _search(population: Population) -> list[Section]:
         pictures += search_pictures(population)
     runs = _curves(population)
     if any(len(run.epochs) > 1 for run in runs):
-        pictures.append(
-            Picture("pretraining", curves(runs, "pretraining loss"), "Pretraining loss by epoch; of different losses, not comparable.")
-        )
+        rows = tuple((run.label, run.seed, *point) for run in runs for point in zip(run.epochs, run.values, strict=True))
+        table = Table("pretraining", ("method", "seed", "epoch", "loss"), rows)
+        caption = "Pretraining loss by epoch; of different losses, not comparable."
+        pictures.append(Picture("pretraining", curves(runs, "pretraining loss"), caption, table))
     tables = (candidates_table(population),) if population.phase == "search" else ()
     return [Section("Search" if population.phase == "search" else "Training", "", tables, tuple(pictures))] if tables or pictures else []
 

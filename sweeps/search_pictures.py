@@ -1,6 +1,7 @@
 """What a search says of the space it searched: fronts, knobs one by one and together, what matters, and what the budget bought."""
 
 import math
+from collections.abc import Sequence
 
 from analysis.figures.expected_maximum import best_by_budget
 from analysis.figures.importance import importance as importance_figure
@@ -9,7 +10,7 @@ from analysis.figures.pareto import Axis, Placed, pareto
 from analysis.figures.slices import Judged, slices
 from analysis.measure import Measure
 from analysis.report import Picture
-from analysis.table import Table
+from analysis.table import Cell, Table
 from sweeps import candidate as state
 from sweeps.candidate import Candidate
 from sweeps.importance import Ended, importance
@@ -34,7 +35,9 @@ def _front(population: Population) -> list[Picture]:
     placed = [Placed(c.label, c.values or (), c.number in leading, c.feasible) for c in shown]
     figure = pareto(placed, [Axis(objective.name, objective.sign > 0) for objective in population.sweep.objectives])
     caption = "What one objective costs in another; means over the seeds of the search, held-out part of train."
-    return [Picture("front", figure, caption)]
+    columns = ("arm", "front", "feasible", *(objective.name for objective in population.sweep.objectives))
+    rows: tuple[tuple[Cell, ...], ...] = tuple((one.arm, one.front, one.feasible, *one.values) for one in placed)
+    return [Picture("front", figure, caption, Table(caption, columns, rows))]
 
 
 def _slices(population: Population) -> list[Picture]:
@@ -47,7 +50,9 @@ def _slices(population: Population) -> list[Picture]:
         judged = [Judged(c.label, c.knobs, over_search(population, c)[i]) for c in ordered]
         if any(one.objective is not None for one in judged):
             caption = f"{objective.pattern} against each knob; seeds of the search, held-out part of train."
-            pictures.append(Picture(_named("knobs", i), slices(judged, objective.pattern, ring), caption))
+            pictures.append(
+                Picture(_named("knobs", i), slices(judged, objective.pattern, ring), caption, _table(judged, objective.pattern))
+            )
     return pictures
 
 
@@ -59,8 +64,15 @@ def _together(population: Population) -> list[Picture]:
         if any(one.objective is not None for one in judged) and len({name for one in judged for name in one.knobs}) > 1:
             figure = parallel_coordinates(judged, objective.pattern, maximize=objective.sign > 0)
             caption = f"The knobs of each candidate, and {objective.pattern}; seeds of the search, held-out part of train."
-            pictures.append(Picture(_named("candidates", i), figure, caption))
+            pictures.append(Picture(_named("candidates", i), figure, caption, _table(judged, objective.pattern)))
     return pictures
+
+
+def _table(judged: Sequence[Judged], objective: str) -> Table:
+    """A row a candidate: its arm, its knobs, and what it was judged by, empty where it was not."""
+    knobs = tuple(dict.fromkeys(knob for one in judged for knob in one.knobs))
+    rows = tuple((one.arm, *(one.knobs.get(knob) for knob in knobs), one.objective) for one in judged)
+    return Table(objective, ("arm", *knobs, objective), rows)
 
 
 def _importance(population: Population) -> list[Picture]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis import Alignment, Uniformity
+from analysis.figures.data import data
 from analysis.figures.plane import alignment_uniformity
 from analysis.figures.signals import signal
 from analysis.measure import Drawn, Measure
 from analysis.report import Picture
+from analysis.table import Table
 from contrast.data.dataset import Dataset
 from contrast.stage import Stage
 from sweeps import candidate as state
@@ -28,7 +30,7 @@ def planes(families: Named) -> list[Picture]:
         other = next((each for _, each in families if where and where & _where(each, Uniformity)), None)
         if other is not None:
             caption = "Alignment and uniformity of each run, from the measures of both; both are better where they are smaller."
-            pictures.append(Picture(f"{name}-plane", alignment_uniformity(drawn, other), caption))
+            pictures.append(Picture(f"{name}-plane", alignment_uniformity(drawn, other), caption, data([*drawn, *other], name)))
     return pictures
 
 
@@ -53,10 +55,12 @@ def against_objective(population: Population) -> list[Picture]:
             if math.isfinite(value):
                 found.setdefault(key, {}).setdefault(c.label, []).append((value, judged.mean))
     caption = "over the candidates of the search: whether the label-free signal orders them as the objective does."
-    return [
-        Picture(f"{key}-signal", signal({arm: np.array(each) for arm, each in arms.items()}, key, objective.name), f"{key} {caption}")
-        for key, arms in sorted(found.items())
-    ]
+    pictures = []
+    for key, arms in sorted(found.items()):
+        figure = signal({arm: np.array(each) for arm, each in arms.items()}, key, objective.name)
+        rows = tuple((arm, *values) for arm, each in arms.items() for values in each)
+        pictures.append(Picture(f"{key}-signal", figure, f"{key} {caption}", Table(key, ("arm", key, objective.name), rows)))
+    return pictures
 
 
 def _label_free(stages: dict[str, Stage]) -> set[str]:

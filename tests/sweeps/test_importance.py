@@ -103,6 +103,11 @@ def test_a_search_shows_importance_budget_and_knobs_of_every_arm():
         assert [row[2] for row in found["budget"].data.rows if row[0] == "a"] == [
             c.values[0] for c in population.candidates.values() if c.label == "a"
         ]
+        judged = [(c.label, c.knobs["x"], c.knobs["bias"], c.values[0]) for c in population.candidates.values()]
+        for name in ("knobs", "candidates"):
+            table = found[name].data
+            assert table.columns == ("arm", "x", "bias", "score")
+            assert [(*row[:3], row[3].mean) for row in table.rows] == judged
 
 
 def test_a_search_of_which_all_but_one_were_pruned_has_its_pictures():

@@ -138,7 +138,10 @@ def test_the_report_shows_label_free_signals_against_the_objective():
             runs = [c.of_phase("search") for c in population.candidates.values() if c.label == arm and c.state == "complete"]
             expected = [np.mean([r.metrics[name] for r in each]) for each in runs for name in ("signal", "score")]
             assert line.get_xydata().flatten() == pytest.approx(expected)
-        assert {"signal-signal", "more-signal-signal"} <= {picture.stem for picture in pictures(population)}
+            assert [value for row in second.data.rows if row[0] == arm for value in row[1:]] == pytest.approx(expected)
+        shown = pictures(population)
+        assert {"signal-signal", "more-signal-signal"} <= {picture.stem for picture in shown}
+        assert all(picture.data is not None for picture in shown)
 
 
 def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages_and_images():
@@ -151,6 +154,8 @@ def test_a_plane_is_of_alignment_and_uniformity_that_read_the_same_stages_and_im
     families = [("al", aligned), ("un", drawn(Uniformity(net, on=data), "uniformity")), ("knn", drawn(Score(net), "score"))]
     (picture,) = planes(families)
     assert picture.name == "al-plane"
+    assert picture.data.columns[-2:] == ("alignment", "uniformity")
+    assert len(picture.data.rows) == 2
     assert picture.figure.axes[0].lines[-1].get_xydata().tolist() == [[0.5, 0.5]]
     assert planes([("al", projected), *families[1:]]) == []
     elsewhere = drawn(Uniformity(net, on=Digits(per_class=5)), "uniformity")
@@ -189,7 +194,11 @@ def test_the_report_shows_the_front_and_each_objective_against_the_knobs():
         page = write_report(population, world.root)
         text = page.read_text(encoding="utf-8")
         assert text.count("On the front: candidate (number ") == len(population.leading())
-        assert {path.stem for path in page.parent.rglob("*.svg")} >= {"front", "knobs", "knobs-2"}
+        drawn = {path.stem for path in page.parent.rglob("*.svg")}
+        assert drawn >= {"front", "knobs", "knobs-2"}
+        assert drawn == {path.stem for path in (page.parent / "figures").glob("*.csv")}, "each picture has its numbers beside it"
+        (front,) = [picture.data for picture in pictures(population) if picture.name == "front"]
+        assert [row[3:] for row in front.rows if row[1]] == [c.values for c in population.candidates.values() if c in population.leading()]
         (tags, *_) = (run_rows(population.sweep, c, population.graph)[0].tags for c in population.candidates.values())
         assert summary_rows(population)[0].tags["front"] == ", ".join(str(c.number) for c in population.leading())
         assert (tags["objective/1"], tags["objective/2"]) == ("maximize score", "minimize off")
