@@ -1,5 +1,6 @@
 """Rules that several measures put on their fields and on the network they measure."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from math import isfinite
 
@@ -11,20 +12,53 @@ from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.data.segmented import SegmentedImages
 from contrast.finetune import Finetune
+from contrast.logistic_regression import LogisticRegression
+from contrast.moco import MoCo
+from contrast.pretrain import Pretrain, Untrained
+from contrast.pretrained import Pretrained
 from contrast.segment import Segment
 from contrast.stage import Stage
+from contrast.vae import VAE
 
 
 def require_one_stage(measure: Measure) -> None:
-    """Raise `UserError` when `of` is a tuple."""
+    """Raise `UserError` when `of` is a tuple, or a measure, which leaves no network."""
     require(isinstance(measure.of, Stage), measure, "of", "must be one stage, not a tuple", "Make one measure a stage.")
+    network = not isinstance(measure.of, Measure)
+    require(network, measure, "of", "must leave a network, and a measure leaves numbers", "Pass the stage that was measured.")
 
 
-def require_classifier(measure: Measure) -> None:
-    """Raise `UserError` when `of` is a tuple, or classifies pixels in the place of images."""
+def require_image_network(measure: Measure) -> None:
+    """Raise `UserError` when `of` is no single network, or one of pixels in the place of images."""
     require_one_stage(measure)
     cure = "Use Segmentation, or KNN and LinearProbe for its encoder."
     require(not isinstance(measure.of, Segment), measure, "of", "gives a class for every pixel and none for an image", cure)
+
+
+def require_classifier(measure: Measure) -> None:
+    """Raise `UserError` unless `of`, as far as its class tells, is a network that ends in a classifier of the classes of `on`."""
+    require_image_network(measure)
+    assert isinstance(measure.of, Stage)
+    require_classifiers(measure, (measure.of,))
+
+
+def require_classifiers(measure: Measure, stages: Iterable[Stage]) -> None:
+    """Raise `UserError` where one of `stages` ends in an encoder or a projection, or in classes that are not those of `on`, in order."""
+    for stage in stages:
+        encoder = isinstance(stage, MoCo | VAE | Untrained | Pretrained) or (isinstance(stage, Pretrain) and not stage.head.classifies)
+        rule = "must end in a classifier, and it ends in an encoder or a projection"
+        require(not encoder, measure, "of", rule, "Measure a Finetune of it, or use KNN and LinearProbe for its encoder.")
+        if isinstance(stage, Finetune | LogisticRegression | Pretrain):
+            on: Dataset = measure.on  # type: ignore[attr-defined]
+            rule = f"must end in a classifier of the classes of `on` ({_classes(on)}), and it learned {_classes(stage.data)}"
+            require(_alike(stage.data, on), measure, "of", rule, "Measure it on the task that it was tuned on.")
+
+
+def require_trained_classifiers(measure: Measure, stages: Iterable[Stage]) -> None:
+    """Raise `UserError` where one of `stages` is known to keep no log-probabilities of its epochs."""
+    without = any(isinstance(stage, MoCo | VAE | Untrained | Pretrained | Pretrain | Segment) for stage in stages)
+    rule = "keeps no log-probabilities of its epochs"
+    require(not without, measure, "of", rule, "Measure a Finetune, or PretrainingProgress of a pretraining with snapshots.")
 
 
 def require_above(measure: Measure, field: str, bound: float = 0) -> None:
@@ -57,6 +91,13 @@ def require_radii(measure: Measure, field: str = "eps") -> None:
     require(numbers, measure, field, "must be finite radii of 0 or more", "Write 8/255 for 8 of 255 pixel levels.")
     increasing = all(a < b for a, b in pairwise(radii))
     require(increasing, measure, field, "must increase, each radius once", "Sort the radii.")
+    if getattr(measure, "norm", "linf") == "linf" and getattr(measure, "space", "pixel") == "pixel":
+        require_pixel_range(measure, field, radii[-1])
+
+
+def require_pixel_range(measure: Measure, field: str, radius: float) -> None:
+    """Raise `UserError` unless a radius in l_inf is at most 1, beyond which no pixel reaches."""
+    require(radius <= 1, measure, field, "must be at most 1, the range of a pixel, for 'linf'", "Write 8 / 255 for 8 of 255 pixel levels.")
 
 
 def require_one_class(measure: Measure, *fields: str) -> None:
@@ -72,8 +113,23 @@ def require_one_class(measure: Measure, *fields: str) -> None:
 def require_same_classes(measure: Measure, field: str) -> None:
     """Raise `UserError` unless the data in `field`, which classify `on`, have its classes in the same order."""
     data, on = getattr(measure, field), measure.on  # type: ignore[attr-defined]
-    same = data.num_classes == on.num_classes and (data.name != on.name or data.classes == on.classes)
-    require(same, measure, field, "must have the classes of `on`, in the same order", "Take both from one data set.")
+    require(_alike(data, on), measure, field, "must have the classes of `on`, in the same order", "Take both from one data set.")
+
+
+def require_apart(measure: Measure) -> None:
+    """Raise `UserError` where `data`, which something is fitted on, is `on`, or of the test split."""
+    data: Dataset = measure.data  # type: ignore[attr-defined]
+    cure = "Fit on task.fit(phase), and score on task.held_out(phase)."
+    require(data != measure.on, measure, "data", "must not be `on`: what is fitted on images cannot be scored on them", cure)  # type: ignore[attr-defined]
+    require(data.part != "test", measure, "data", "must be of the training split, as nothing is fitted on test images", cure)
+
+
+def _alike(data: Dataset, on: Dataset) -> bool:
+    return data.num_classes == on.num_classes and (data.name != on.name or data.classes == on.classes)
+
+
+def _classes(data: Dataset) -> str:
+    return f"{data.name} {data.classes}" if data.classes is not None else f"all {data.num_classes} of {data.name}"
 
 
 def require_one_class_tuned(measure: Measure) -> None:

@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from contrast.component import UserError, walk
@@ -52,7 +53,11 @@ def checker(data: Path | None, store: Store | None = None) -> Callable[[dict[str
 
     @cache
     def size(dataset: Dataset) -> int:
-        return len(call_with(f"{type(dataset).__name__}.load", dataset, partial(dataset.load, data)).labels)
+        images = call_with(f"{type(dataset).__name__}.load", dataset, partial(dataset.load, data))
+        if images.pixels.dtype != np.uint8:
+            rule = f"gives pixels of {images.pixels.dtype}, and images are uint8, 0 to 255"
+            raise UserError(f"{type(dataset).__name__}.load: {rule}. Store (255 * pixels).round().astype(np.uint8).")
+        return len(images.labels)
 
     @cache
     def check_files(stage: Stage) -> None:

@@ -25,8 +25,8 @@ class Accuracy(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`accuracy` and `loss`; raises `UserError` when the network's outputs are not one a class."""

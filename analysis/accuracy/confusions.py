@@ -35,11 +35,12 @@ class Confusion(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
-        require_one_class(self, "on")
         kept = isinstance(self.of, Segmentation)
         rule = "must be the images that are classified, or None of a Segmentation"
         require(kept == (self.on is None), self, "on", rule, "Pass task.held_out(phase).")
+        require_one_class(self, "on")
+        if not kept:
+            require_classifier(self)
 
     def run(self, workspace: Workspace) -> Parts:
         """A segmentation is read as it was kept; no network is run."""

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from analysis.accuracy.logits import labels
-from analysis.checks import require_finite_features, require_one_class, require_one_stage, require_same_classes
+from analysis.checks import require_apart, require_finite_features, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Drawn, Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast import random
@@ -53,6 +53,7 @@ class FewLabels(Measure):
         require_one_stage(self)
         require_one_class(self, "data", "on")
         require_same_classes(self, "data")
+        require_apart(self)
         require_strengths(self, self.l2)
         require_at(self, self.at)
         shares = len(self.fractions) > 0 and all(0 < share <= 1 for share in self.fractions)

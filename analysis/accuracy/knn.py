@@ -82,13 +82,11 @@ def _ids_and_labels(data: Dataset, workspace: Workspace) -> tuple[Int64[Tensor, 
 
 
 def _share_images(on: Dataset, bank: Dataset | None) -> bool:
-    """Whether ids of bank and queries name the same images: both of one training split, or the same data."""
-    return bank is None or bank == on or _training_split(bank) == _training_split(on) is not None
+    """Whether ids of bank and queries name the same images: both of one training split, or of one test split."""
+    return bank is None or bank == on or _split(bank) == _split(on)
 
 
-def _training_split(data: Dataset) -> tuple[object, ...] | None:
-    """What names the training split that `data` is a part of; None for the test split."""
-    if data.part == "test":
-        return None
+def _split(data: Dataset) -> tuple[object, ...]:
+    """What names the training or test split that `data` is a part of."""
     chosen = ("classes", "per_class", "part", "fraction")
-    return (type(data), *(getattr(data, field.name) for field in fields(data) if field.name not in chosen))
+    return (type(data), data.part == "test", *(getattr(data, field.name) for field in fields(data) if field.name not in chosen))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_finite_features, require_one_class, require_one_stage, require_same_classes
+from analysis.checks import require_apart, require_finite_features, require_one_class, require_one_stage, require_same_classes
 from analysis.measure import Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast.data.dataset import Dataset
@@ -39,6 +39,7 @@ class LinearProbe(Measure):
         require_strengths(self, self.l2)
         require_at(self, self.at)
         require_same_classes(self, "data")
+        require_apart(self)
 
     def check(self, size: Callable[[Dataset], int]) -> None:
         """There must be images to fit and to choose by, with the encoder's channels."""

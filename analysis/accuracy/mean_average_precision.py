@@ -37,9 +37,9 @@ class MeanAveragePrecision(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         rule = "must be images that may show several classes"
         require(self.on.multi_label, self, "on", rule, "Use VOC2007(), or Accuracy for images of one class.")
+        require_classifier(self)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`map`; raises `UserError` when the network's outputs are not one a class."""

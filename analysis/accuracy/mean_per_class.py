@@ -26,8 +26,8 @@ class MeanPerClass(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:
         """`mean_per_class`; raises `UserError` when the network's outputs are not one a class."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from analysis.accuracy.logits import labels, logits
-from analysis.checks import require_one_class
+from analysis.checks import require_classifiers, require_one_class
 from analysis.measure import Measure
 from analysis.statistics import on_images
 from contrast.component import require
@@ -30,6 +30,7 @@ class SameImages(Measure):
         pixels = any(isinstance(stage, Segment) for stage in self.of) if isinstance(self.of, tuple) else False
         require(not pixels, self, "of", "must give a class for an image, not for pixels", "Compare fine-tunings.")
         require_one_class(self, "on")
+        require_classifiers(self, self.of if isinstance(self.of, tuple) else (self.of,))
 
     def measure(self, model: tuple[Model, Model], workspace: Workspace) -> Metrics:
         """`difference` and what speaks for it; raises `UserError` when a network's outputs are not logits, one a class."""

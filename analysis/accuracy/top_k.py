@@ -31,8 +31,8 @@ class TopK(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         most = self.on.num_classes
         require(1 <= self.k <= most, self, "k", f"must be from 1 to {most}, the classes of the data", "Use 5 where there are many classes.")
 

@@ -45,8 +45,8 @@ class Calibration(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on", "fit_on")
+        require_classifier(self)
         require(self.bins >= 1, self, "bins", "must be at least 1", "Use 15.")
         if self.fit_on is not None:
             require_same_classes(self, "fit_on")

@@ -22,6 +22,9 @@ def temperature(outputs: Float64[Tensor, "n c"], labels: Int64[Tensor, " n"]) ->
     if not (len(labels) and outputs.isfinite().all()):
         return math.nan
     low, high = 1 / HOTTEST, 1 / COLDEST
+    others = outputs.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
+    if (outputs.gather(1, labels[:, None])[:, 0] > others).all():  # also where probabilities are 1 at every temperature
+        return COLDEST
     if _slope(outputs, labels, low)[0] >= 0:
         return HOTTEST
     if _slope(outputs, labels, high)[0] <= 0:

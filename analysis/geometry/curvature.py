@@ -1,5 +1,6 @@
 """Curvature of the loss at a finished classifier: ends of the spectrum, trace, density, relative flatness (METRICS 2, PROTOCOL 5.5)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +38,8 @@ class Curvature(Measure):
     `hessian_`: `hessian_lambda_max`, in nats per squared unit of weight, found when each of the `top` largest has a residual
     |H x - lambda x| below `tolerance` of itself; `hessian_residual`, the largest of these ratios, above `tolerance` only where
     `steps` products were too few; of a Hessian `hessian_lambda_min` and `hessian_lambda_min_residual`, sought until it is below
-    `tolerance` of lambda_max; `hessian_lambda_5_over_max` where `top` is 5 or more. Of `trace_products` products, none for 0:
-    `hessian_trace` and `hessian_trace_se` (Hutch++ from 30 on, else Hutchinson), `hessian_trace_per_weight`, and
+    `tolerance` of lambda_max; `hessian_lambda_5_over_max` where `top` is 5 or more, NaN of a flat loss. Of `trace_products` products,
+    none for 0: `hessian_trace` and `hessian_trace_se` (Hutch++ from 30 on, else Hutchinson), `hessian_trace_per_weight`, and
     `hessian_relative_flatness`, the sum over the tensors of two or more axes of tr(H_l) |w_l|^2, which rescaling a ReLU network's
     layers leaves alone, with `_se`. `hessian_products` is what all took together.
 
@@ -60,11 +61,12 @@ class Curvature(Measure):
     seed: int = 0
 
     alone: ClassVar[bool] = True
+    unit: ClassVar[tuple[str, ...]] = ("operator",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         known = ("hessian", "ggn", "fisher_mc", "fisher_empirical")
         require(self.operator in known, self, "operator", f"must be one of {', '.join(known)}", "Use 'hessian'.")
         require(self.top >= 1, self, "top", "must be at least 1", "Use 5.")
@@ -153,11 +155,12 @@ class Curvature(Measure):
 
     def _results(self, state: dict[str, Tensor], weights: int) -> Metrics:
         largest, residuals = state["largest"].tolist(), state["residuals"]
-        results = {"lambda_max": largest[0], "residual": (residuals / state["largest"].abs()).max().item()}
+        ratios = residuals / state["largest"].abs().clamp(min=torch.finfo(torch.float64).tiny)
+        results = {"lambda_max": largest[0], "residual": float(np.nanmax(ratios.numpy()))}
         if self.operator == "hessian":
             results |= dict(zip(("lambda_min", "lambda_min_residual"), state["smallest"].tolist(), strict=True))
         if self.top >= 5:
-            results["lambda_5_over_max"] = largest[4] / largest[0]
+            results["lambda_5_over_max"] = largest[4] / largest[0] if largest[0] != 0 else math.nan
         if self.trace_products:
             total, error, flatness, spread = state["trace"].tolist()
             results |= {"trace": total, "trace_se": error, "trace_per_weight": total / weights}

@@ -52,8 +52,8 @@ class HeadLandscape(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_grid(self, RADIUS)
         linear = not isinstance(self.of, Finetune) or self.of.head is None or isinstance(self.of.head, Classifier)
         require(linear, self, "of", _RULE, _CURE)

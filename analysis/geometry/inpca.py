@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import require_log_probs, require_one_class_tuned
+from analysis.checks import require_log_probs, require_one_class_tuned, require_trained_classifiers
 from analysis.geometry.bhattacharyya import pairwise, true_model, uniform_model
 from analysis.geometry.progress import progress
 from analysis.measure import Drawn, Measure
@@ -47,6 +47,7 @@ class InPCA(Measure):
         super().__post_init__()
         require(isinstance(self.of, tuple), self, "of", "must be a tuple of stages", "Pass of=(tuned, ...), one or more.")
         require_one_class_tuned(self)
+        require_trained_classifiers(self, self.of if isinstance(self.of, tuple) else (self.of,))
         require(1 <= self.dimensions <= _KEPT, self, "dimensions", f"must be between 1 and {_KEPT}", "Use 3.")
         tasks = {getattr(stage, field.name) for stage in self.stages for field in fields(stage) if field.name == "data"}
         require(len(tasks) <= 1, self, "of", "must be runs on one data set", "Make one InPCA a task.")
@@ -102,7 +103,8 @@ class Rows:
 
 def trajectories(measure: Measure, stages: Sequence[Stage], workspace: Workspace) -> Rows:
     """The epochs of `stages`, one after the other. Raises `UserError` where they are not of the same samples and labels."""
-    kept = [workspace.of(stage).arrays() for stage in stages]
+    artefacts = [workspace.of(stage) for stage in stages]
+    kept = [artefact.arrays() if (artefact.folder / "arrays.npz").exists() else {} for artefact in artefacts]
     require(all("log_probs" in arrays for arrays in kept), measure, "of", "must keep log-probabilities", "Measure Finetunes.")
     equal = all(np.array_equal(arrays[name], kept[0][name]) for arrays in kept for name in ("labels", "ids"))
     require(equal, measure, "of", "must have the same samples and labels", "Make one InPCA a task.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from analysis.checks import require_one_class_tuned
+from analysis.checks import require_one_class_tuned, require_trained_classifiers
 from analysis.geometry.bhattacharyya import between, pairwise
 from analysis.geometry.inpca import TRUTH, InPCA, centred, landmarks, project, trajectories
 from analysis.measure import Drawn, Measure
@@ -40,6 +40,7 @@ class InPCAProjection(Measure):
         super().__post_init__()
         require(isinstance(self.of, tuple), self, "of", "must be a tuple of stages", "Pass of=(tuned, ...), one or more.")
         require_one_class_tuned(self)
+        require_trained_classifiers(self, self.of if isinstance(self.of, tuple) else (self.of,))
         stages = (*(self.of if isinstance(self.of, tuple) else ()), *self.onto.stages)
         tasks = {getattr(stage, field.name) for stage in stages for field in fields(stage) if field.name == "data"}
         require(len(tasks) <= 1, self, "of", "must be runs on the data set of `onto`", "Make one InPCA a task.")

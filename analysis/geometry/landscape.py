@@ -66,8 +66,8 @@ class Landscape(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_grid(self, RADIUS)
         require(self.precision in ("fp32", "bf16"), self, "precision", "must be 'fp32' or 'bf16'", "Use 'fp32' for the scalars.")
 

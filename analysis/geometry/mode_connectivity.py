@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_classes, require_logits, require_one_class, require_one_class_tuned, require_samples
+from analysis.checks import (
+    require_classes,
+    require_classifiers,
+    require_logits,
+    require_one_class,
+    require_one_class_tuned,
+    require_samples,
+)
 from analysis.geometry.segment import Segment, barrier, loss_and_accuracy
 from analysis.measure import Drawn, Measure, Parts
 from analysis.subset import stratified
@@ -58,6 +65,7 @@ class ModeConnectivity(Measure):
         require(whole, self, "of", "gives a class for every pixel and none for an image", "Measure classifiers of images.")
         require_one_class(self, "on")
         require_one_class_tuned(self)
+        require_classifiers(self, self._stages)
         require(self.points >= 3, self, "points", "must be at least 3", "Use 11.")
         require_samples(self)
         require(self.norm_samples >= 2, self, "norm_samples", "must be at least 2", "Use 512.")

@@ -18,14 +18,22 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import linear, log_softmax
 
-from analysis.checks import require_classes, require_log_probs, require_one_class, require_one_class_tuned, require_one_stage
+from analysis.checks import (
+    require_classes,
+    require_classifiers,
+    require_log_probs,
+    require_one_class,
+    require_one_class_tuned,
+    require_one_stage,
+    require_trained_classifiers,
+)
 from analysis.geometry.bhattacharyya import arc, distance_to_truth
 from analysis.measure import Drawn, Measure
 from contrast.component import require
 from contrast.data.dataset import Dataset
 from contrast.finetune import Finetune
 from contrast.model import Model
-from contrast.stage import Metrics, Workspace
+from contrast.stage import Metrics, Stage, Workspace
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -52,6 +60,10 @@ class Progress(Measure):
         require_one_stage(self)
         require_one_class(self, "on")
         require_one_class_tuned(self)
+        assert isinstance(self.of, Stage)
+        require_trained_classifiers(self, (self.of,))
+        if self.on is not None:
+            require_classifiers(self, (self.of,))
         heads = self.on is None or not isinstance(self.of, Finetune) or self.of.keeps_heads
         require(heads, self, "on", NO_HEADS, "Measure a Finetune(frozen=True) without views, penalty and attack, or set on=None.")
 

@@ -56,8 +56,8 @@ class RadiusFlatness(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_count(self, "directions", _MOST, "Use 32.", least=2)
         require(self.points >= 3 and self.points % 2 == 1, self, "points", "must be odd and at least 3", "Use 21.")
         require_above(self, "span")

@@ -51,8 +51,8 @@ class Sharpness(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_samples(self)
         for field in ("rho", "adaptive_rho", "sigma"):
             require_above(self, field)

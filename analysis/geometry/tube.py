@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_one_class_tuned
+from analysis.checks import require_one_class_tuned, require_trained_classifiers
 from analysis.geometry.inpca import trajectories, without_seeds
 from analysis.geometry.progress import length_ratio, progress
 from analysis.geometry.trajectory import at_progress, mutual, passes, riemann_length
@@ -37,9 +37,10 @@ class Tube(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        several = isinstance(self.of, tuple) and len(self.of) >= 2
-        require(several, self, "of", "must be a tuple of two stages or more", "Pass of=(tuned, ...), those of several seeds.")
+        several = isinstance(self.of, tuple) and len(set(self.of)) == len(self.of) >= 2
+        require(several, self, "of", "must be a tuple of two stages or more, each once", "Pass of=(tuned, ...), those of several seeds.")
         require_one_class_tuned(self)
+        require_trained_classifiers(self, self.of if isinstance(self.of, tuple) else (self.of,))
         tasks = {getattr(stage, field.name) for stage in self._stages for field in fields(stage) if field.name == "data"}
         require(len(tasks) <= 1, self, "of", "must be runs on one data set", "Make one Tube a task.")
 

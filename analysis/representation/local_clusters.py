@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from analysis.checks import require_classifier, require_finite_features, require_samples
+from analysis.checks import require_finite_features, require_image_network, require_samples
 from analysis.measure import Drawn, Measure, Parts
 from analysis.representation.feature_maps import feature_maps, map_sizes
 from analysis.representation.kmeans import kmeans
@@ -66,7 +66,7 @@ class LocalClusters(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
+        require_image_network(self)
         staged = self._encoder is not None and self._encoder.stages > 0
         require(staged, self, "of", "must have an encoder with stages, whose maps are clustered", "Use a ResNet or a SmallResNet.")
         known = tuple(range(self._encoder.stages + 1)) if self._encoder is not None else ()

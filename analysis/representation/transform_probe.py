@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from analysis.checks import require_classifier, require_finite_features
+from analysis.checks import require_apart, require_finite_features, require_image_network
 from analysis.measure import Drawn, Measure
 from analysis.representation.changes import Change, chance, changed, classes, drawn
 from contrast.component import require
@@ -48,8 +48,9 @@ class TransformProbe(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
+        require_image_network(self)
         require_strengths(self, self.l2)
+        require_apart(self)
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")
         for data in (self.data, self.on):
             channels, height, width = data.shape

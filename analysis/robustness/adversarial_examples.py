@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from analysis.checks import require_above, require_classifier, require_one_class
+from analysis.checks import require_above, require_classifier, require_one_class, require_pixel_range
 from analysis.measure import Drawn, Measure
 from analysis.robustness.subject import subject
 from contrast.attacks import Norm, pgd, start_noise
@@ -39,10 +39,12 @@ class AdversarialExamples(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
         require_above(self, "eps")
+        if self.norm == "linf":
+            require_pixel_range(self, "eps", self.eps)
         require(self.steps >= 1, self, "steps", "must be at least 1", "Use 20.")
         require(1 <= self.samples <= 64, self, "samples", "must be an integer from 1 to 64, as images are kept", "Use 4.")
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from analysis.checks import require_above, require_classifier, require_one_class, require_samples
+from analysis.checks import require_above, require_classifier, require_one_class, require_pixel_range, require_samples
 from analysis.measure import Drawn, Measure, Parts
 from analysis.robustness.parts import PARTS, in_parts
 from analysis.robustness.subject import Subject, subject
@@ -48,13 +48,16 @@ class AutoAttack(Measure):
     seed: int = 0
 
     alone: ClassVar[bool] = True
+    unit: ClassVar[tuple[str, ...]] = ("norm",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_above(self, "eps")
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
+        if self.norm == "linf":
+            require_pixel_range(self, "eps", self.eps)
         known = 0 < len(self.attacks) == len(set(self.attacks)) and set(self.attacks) <= set(STANDARD)
         require(known, self, "attacks", f"must be some of {STANDARD}, each once", "Leave it out for the standard version.")
         rule = f"has {self.on.num_classes} classes, and the losses of AutoAttack compare {_FEWEST}"

@@ -52,8 +52,8 @@ class Corruptions(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         inside = len(self.severities) > 0 and set(self.severities) <= set(SEVERITIES)
         require(inside, self, "severities", "must be integers from 1 to 5, at least one", "Use (1, 3, 5) for a quick look.")
         increasing = list(self.severities) == sorted(set(self.severities))

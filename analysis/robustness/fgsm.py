@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class FGSM(Measure):
     """Top-1 accuracy, 0 to 100, after x + eps sign(gradient), for every radius of `eps` (increasing, 8/255 = 8 levels).
 
-    A sample that is wrong without attack or at a smaller radius is wrong at the larger, whose ball holds its example: the curve falls.
+    In pixels a sample that is wrong without attack or at a smaller radius is wrong at the larger, whose ball holds its example: the
+    curve falls. After normalisation each radius counts alone, as there.
 
     `space`: eps counts in pixels in [0, 1], or, as the older protocol has it, after normalisation. `clamp`: examples are
     clipped to [0, 1]. `samples`: a stratified subset, None is all. `at`, one of `eps`, is the radius of the main result.
@@ -45,8 +46,8 @@ class FGSM(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_radii(self)
         require(self.at in self.eps, self, "at", "must be one of eps", "Name the radius of the main result as eps writes it.")
         require(self.space in ("pixel", "normalized"), self, "space", "must be 'pixel' or 'normalized'", "Use 'pixel'.")
@@ -58,7 +59,8 @@ class FGSM(Measure):
         scale = model.net.std if self.space == "normalized" else 1.0
         eps = torch.tensor(self.eps, dtype=torch.float64)
         right, loss = fgsm_curve(net, x, y, eps, (0.0, 1.0) if self.clamp else None, scale)
-        accuracy, alone = (100 * each[1:].sum(dim=1).double() / len(x) for each in (right.cummin(dim=0).values, right))
+        alone, envelope = (100 * each[1:].sum(dim=1).double() / len(x) for each in (right, right.cummin(dim=0).values))
+        accuracy = envelope if self.space == "pixel" else alone
         workspace.keep_arrays(eps=eps.numpy(), accuracy=accuracy.numpy(), alone=alone.numpy(), loss=loss.numpy())
         curve = accuracy.tolist()
         main = curve[self.eps.index(self.at)]
@@ -68,8 +70,7 @@ class FGSM(Measure):
     def in_normalized_space(cls, of: Stage, on: Dataset) -> "FGSM":
         """As "To contrast or not to contrast" was published: eps of 0 to 15 / 255 after normalisation, unclipped, on all samples of `on`.
 
-        There the accuracy is `alone`, and `on` the data that the classifier was tuned on. With deviations of about 0.27 these radii are
-        0 to 4 / 255 in pixels.
+        There `on` is the data that the classifier was tuned on. With deviations of about 0.27 these radii are 0 to 4 / 255 in pixels.
         """
         return cls(of, on, space="normalized", clamp=False, samples=None)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from analysis.checks import require_above, require_classifier, require_one_class, require_samples
+from analysis.checks import require_above, require_classifier, require_one_class, require_pixel_range, require_samples
 from analysis.measure import Drawn, Measure, Parts
 from analysis.robustness.parts import PARTS, in_parts
 from analysis.robustness.square import square
@@ -50,10 +50,10 @@ class GradientMasking(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require_above(self, "eps")
-        require(self.eps <= 1, self, "eps", "must be at most 1, the range of a pixel", "Write 8/255 for 8 of 255 pixel levels.")
+        require_pixel_range(self, "eps", self.eps)
         for field in ("steps", "queries"):
             require(getattr(self, field) >= 1, self, field, "must be at least 1", "10 steps and 500 queries are usual.")
         require_samples(self)

@@ -52,8 +52,8 @@ class PGD(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_classifier(self)
         require_one_class(self, "on")
+        require_classifier(self)
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
         require_radii(self)
         require(self.steps >= 1, self, "steps", "must be at least 1", "Use 10 in a sweep, 50 for a final table.")

@@ -32,7 +32,7 @@ def on_l1_ball(s: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     largest = size.sort(dim=1, descending=True).values
     over = largest.cumsum(dim=1) - 1
     counts = torch.arange(1, s.shape[1] + 1, device=s.device)
-    kept = (largest * counts > over).sum(dim=1, keepdim=True)
+    kept = (largest * counts > over).sum(dim=1, keepdim=True).clamp(min=1)  # where 1 is lost in the rounding of the largest
     threshold = (over.gather(1, kept - 1) / kept).clamp(min=0)  # below 0 inside the ball
     return s.sign() * (size - threshold).clamp(min=0)
 

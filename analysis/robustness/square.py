@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from contrast.attacks import BATCH
-from contrast.attacks.gradient import Network, lead, require_pixels
+from contrast.attacks.gradient import Network, lead, require_pixels, right
 from contrast.attacks.pgd import evenly
 from contrast.random import uniform
 
@@ -71,7 +71,11 @@ def _squared(x: Tensor, here: Tensor, eps: float, ids: np.ndarray, seed: int, qu
 
 
 def _leads(net: Network, x: Tensor, y: Tensor, batch: int) -> Tensor:
-    """The label's lead of every sample, -inf where an output is not finite."""
-    with torch.no_grad():
-        parts = [lead(net(x[part]), y[part]) for part in evenly(torch.arange(len(x), device=x.device), batch)]
-    return torch.cat(parts).nan_to_num(nan=-torch.inf, posinf=-torch.inf) if parts else x.new_zeros(0)
+    """The label's lead of every sample, above 0 where it is right (of equal logits the first counts); -inf where one is not finite."""
+    leads = [x.new_zeros(0)]
+    for part in evenly(torch.arange(len(x), device=x.device), batch):
+        with torch.no_grad():
+            logits = net(x[part])
+        found = lead(logits, y[part]).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        leads.append(torch.where(right(logits, y[part]), found.clamp(min=torch.finfo(found.dtype).tiny), found.clamp(max=0)))
+    return torch.cat(leads)

@@ -44,6 +44,8 @@ class AdversarialTraining(Attack):
     def __post_init__(self) -> None:
         require(0 <= self.eps < math.inf, self, "eps", "must be 0 or above and finite", "Use 8 / 255 for 'linf', 0.5 for 'l2'.")
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
+        reachable = self.norm != "linf" or self.eps <= 1
+        require(reachable, self, "eps", "must be at most 1, the range of a pixel, for 'linf'", "Write 8 / 255 for 8 of 255 pixel levels.")
         require(self.steps >= 1, self, "steps", "must be at least 1", "10 is usual.")
         require(0 < self.step_size < math.inf, self, "step_size", "must be above 0 and finite", "2.5 reaches all of the ball.")
         none_where_false(self, "train_mode", "clean")

@@ -203,7 +203,8 @@ def test_the_temperature_has_the_least_loss(scale):
 
 def test_a_temperature_without_an_optimum_is_at_its_bound():
     outputs, labels = drawn()
-    assert temperature(outputs, outputs.argmax(dim=1)) == COLDEST
+    for scale in (1, 1e5, 1e9):  # also where every probability is 1 at every temperature
+        assert temperature(scale * outputs, outputs.argmax(dim=1)) == COLDEST
     assert temperature(outputs, outputs.argmin(dim=1)) == HOTTEST
     assert temperature(torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 0])) == HOTTEST
     assert math.isnan(temperature(outputs[:0], labels[:0]))

@@ -317,6 +317,16 @@ def test_the_measure_names_its_operator_and_its_numbers_are_those_of_the_written
     assert arrays["nodes"].shape == arrays["weights"].shape == (2, 5)
 
 
+def test_a_flat_loss_has_no_curvature_and_no_ratio(lab, blobs, tuned, linear):
+    net = copy.deepcopy(linear).float()
+    nn.init.zeros_(net.top.weight)
+    net.top.bias.data = torch.tensor([1e4, 0.0, 0.0, 0.0])
+    data = blobs().held_out("confirm")
+    results, _ = lab.run(small(lab.put(tuned(data), net), data, operator="ggn", top=5))
+    assert results["ggn_lambda_max"] == results["ggn_residual"] == 0
+    assert np.isnan(results["ggn_lambda_5_over_max"])
+
+
 @pytest.mark.parametrize("operator", ["ggn", "fisher_mc", "fisher_empirical"])
 def test_a_measure_that_is_stopped_after_every_part_ends_with_the_same_bytes(lab, blobs, tuned, net, operator):
     data = blobs().held_out("confirm")

@@ -50,6 +50,12 @@ def test_square_breaks_no_linear_model_below_its_least_distance_and_most_soon_ab
     assert np.mean(above) > 0.8
 
 
+def test_square_counts_equal_logits_as_every_accuracy_does():
+    net = lambda x: torch.zeros(len(x), 4)  # noqa: E731
+    x, y = torch.rand(8, 3, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
+    assert square(net, x, y, 0.1, np.arange(8), 3).tolist() == (y != 0).tolist()
+
+
 def test_square_is_free_of_the_batch_and_finds_no_less_with_more_queries():
     net, x, y, least = binary()
     ids, eps = np.arange(20), 1.5 * float(least.median())

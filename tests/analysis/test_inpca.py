@@ -106,6 +106,13 @@ def trajectories(lab, blobs, tuned, runs, epochs=4):
     return tuple(stages)
 
 
+def test_a_training_without_arrays_has_no_trajectory(lab, blobs, tuned):
+    stage = lab.put(tuned(blobs(), 0, "simclr"))
+    (lab.workspace.of(stage).folder / "arrays.npz").unlink()
+    with pytest.raises(UserError, match="must keep log-probabilities"):
+        lab.run(InPCA((stage,)))
+
+
 def test_inpca_measure_embeds_all_runs_and_one_copy_of_each_end(lab, blobs, tuned):
     of = trajectories(lab, blobs, tuned, [(0, "simclr"), (1, "simclr"), (0, "supcon")])
     results, arrays = lab.run(InPCA(of, dimensions=2))

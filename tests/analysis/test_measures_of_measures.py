@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, recall_score
 
 from analysis import KNN, Accuracy, ClassIoU, Confusion, FeatureSuppression, LeftOut, LinearProbe, Segmentation
-from contrast import PACS, VLCS, Digits, MaskFolder, Segment, SmallResNet, Untrained, leave_one_out
+from contrast import PACS, VLCS, Digits, Finetune, MaskFolder, Segment, SmallResNet, Untrained, leave_one_out
 from contrast.component import UserError
 from contrast.model import Artefact
 from search_spaces.random_bits import RandomBitsBeside
@@ -65,7 +65,7 @@ def test_feature_suppression_checks_its_fields():
 
 
 def accuracy(task, part="test"):
-    return Accuracy(NET, on=replace(task, part=part))
+    return Accuracy(Finetune(NET, data=replace(task, part="whole"), seed=0), on=replace(task, part=part))
 
 
 def test_left_out_domains_have_their_mean_and_their_worst(lab):

@@ -1,5 +1,7 @@
 """Least changes that are misclassified: operators against scipy, linear models whose distances are known, foolbox as a peer."""
 
+from dataclasses import replace
+
 import foolbox
 import numpy as np
 import pytest
@@ -41,6 +43,14 @@ def test_points_inside_the_l1_ball_are_their_own_projections():
     wanted = torch.tensor([[0.3, -0.2, 0.1], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     assert torch.allclose(on_l1_ball(s), wanted)
     assert torch.allclose(on_l1_ball(torch.tensor([[0.9, -0.7]])), torch.tensor([[0.6, -0.4]]))
+
+
+def test_far_from_the_l1_ball_the_prox_of_l_inf_is_still_one():
+    s = torch.tensor([[1e9, -3.0, 0.5], [2e-3, 1e-3, 0.0]])
+    for mu in (torch.tensor([1e-3, 1e-12]), torch.tensor([1e-9, 1e-30])):
+        found = prox(s, mu, "linf")
+        assert found.isfinite().all()
+        assert torch.allclose(found, s, atol=2e-3, rtol=1e-6), "of next to no strength it leaves every point alone"
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +197,9 @@ def test_the_measure_tells_the_distribution_and_goes_on_where_it_was_stopped(lab
     if attack == "pgd":
         attacked = lab.run(PGD(stage, on=data, norm="l2", eps=(3.0,), steps=20, samples=None))[0]
         assert attacked["accuracy"] == pytest.approx(results["failed"])
+        few, found = lab.run(replace(measure, eps=(1e-4,)))
+        assert np.isinf(found["distances"]).any()
+        assert few["median_relative"] == 1e-4, "at least as far as was looked"
     again, kept = lab.stopped(measure)
     assert again == results
     assert np.array_equal(kept["distances"], distances)

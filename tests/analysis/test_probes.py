@@ -126,6 +126,9 @@ def test_knn_measure_removes_each_image_from_a_bank_that_holds_it(lab, blobs, tu
     shown = linear_net.features(lab.workspace.pixels(test)[0])
     expected = knn_accuracy(shown, torch.from_numpy(lab.workspace.images(test).labels), x, y, 5)
     assert lab.run(KNN(stage, on=test, bank=train, k=5))[0] == {"accuracy": pytest.approx(expected)}
+    # A part of the test split is of the same images.
+    alone = lab.run(KNN(stage, on=test, k=1))[0]
+    assert lab.run(KNN(stage, on=test, bank=replace(test, fraction=0.5), k=1))[0] == alone
 
 
 def test_knn_measure_checks_its_fields(blobs, tuned):

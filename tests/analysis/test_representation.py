@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from scipy.spatial.distance import pdist
 from scipy.special import ive, loggamma
 
@@ -93,6 +94,26 @@ def test_uniformity_by_bfloat16_products_is_within_1e_4_and_relative_to_the_spre
     """The mean is taken off first, so what all features share costs no digits."""
     exact = uniformity(made(kind).double()).item()
     assert uniformity(made(kind), precision=torch.bfloat16).item() == pytest.approx(exact, abs=1e-4, rel=1e-4)
+
+
+def test_uniformity_by_bfloat16_products_of_few_tight_clusters_is_within_1e_2():
+    """Where all pairs of two clusters are rounded alike, and no mean helps."""
+    for clusters in (2, 10):
+        draw = partial(torch.randn, generator=torch.Generator().manual_seed(clusters))
+        x = draw(clusters, 64).repeat(4000 // clusters, 1) + 1e-3 * draw(4000 // clusters * clusters, 64)
+        assert uniformity(x, precision=torch.bfloat16).item() == pytest.approx(uniformity(x.double()).item(), abs=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_uniformity_of_features_in_half_precision_is_that_of_their_values(dtype):
+    x = made("even", 300).to(dtype)
+    for t in (0.5, 2.0, 1e5):
+        assert uniformity(x, t).item() == pytest.approx(uniformity(x.double(), t).item(), rel=1e-4)
+
+
+def test_alignment_refuses_views_of_different_shapes():
+    with pytest.raises((ValueError, TypeCheckError)):  # the latter where shapes are checked, as in these tests
+        alignment(torch.ones(10, 3), torch.ones(1, 3))
 
 
 @pytest.mark.parametrize("n", [2, 3, 1025, 2049])

@@ -1,6 +1,6 @@
 """Whoever cannot know a change is at chance, whoever has it written in its features at 100 %; who is changed follows from the id."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -138,8 +138,8 @@ def test_a_change_that_the_images_do_not_have_is_refused(blobs, tuned):
         (Topped(), "blur", "must be"),
     ):
         with pytest.raises(UserError, match=rf"TransformProbe\.change = '{change}'.*{rule}"):
-            TransformProbe(stage, data, data, change)
+            TransformProbe(stage, data, replace(data, part="test"), change)
     with pytest.raises(UserError, match=r"TransformProbe\.l2"):
-        TransformProbe(stage, Topped(), Topped(), l2=())
+        TransformProbe(stage, Topped(), Topped(part="test"), l2=())
     with pytest.raises(UserError, match=r"TransformProbe\.data = .*fewer images \(4\) than 4 classes and 15 l2 need \(5\)"):
-        TransformProbe(stage, Topped(), Topped()).check(lambda data: 4)
+        TransformProbe(stage, Topped(), Topped(part="test")).check(lambda data: 4)

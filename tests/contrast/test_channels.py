@@ -3,7 +3,7 @@
 Normalisation would stretch grey images over three channels, and what came out would look like a result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Stage, str, int, int]] = {
     "kNN": (KNN(COLOUR, on=DIGITS), "on", 1, 3),
     "kNN of grey": (KNN(GREY, on=IMAGES), "on", 3, 1),
     "a bank": (KNN(COLOUR, on=DIGITS, bank=DIGITS.whole), "on", 1, 3),
-    "a probe": (LinearProbe(COLOUR, data=DIGITS, on=DIGITS), "data", 1, 3),
+    "a probe": (LinearProbe(COLOUR, data=DIGITS, on=Digits(part="test")), "data", 1, 3),
     "an accuracy": (Accuracy(Finetune(COLOUR, data=IMAGES, seed=0), on=DIGITS), "on", 1, 3),
     "an attack": (FGSM(Finetune(COLOUR, data=IMAGES, seed=0), on=DIGITS), "on", 1, 3),
     "a landscape": (Landscape(Finetune(COLOUR, data=IMAGES, seed=0), on=DIGITS), "on", 1, 3),
@@ -74,7 +74,7 @@ def test_images_of_other_channels_are_refused(stage, field, given, known):
     [
         KNN(COLOUR, on=IMAGES),
         KNN(GREY, on=DIGITS),
-        LinearProbe(COLOUR, data=IMAGES, on=IMAGES),
+        LinearProbe(COLOUR, data=IMAGES, on=replace(IMAGES, part="test")),
         LogisticRegression(GREY, data=DIGITS),
         Uniformity(Finetune(GREY, data=DIGITS, seed=0), on=MNIST()),
         Segment(COLOUR, data=SCENES, seed=0),

@@ -79,7 +79,7 @@ def test_the_frozen_encoder_is_the_same_before_and_after_fine_tuning_and_its_mea
     tuned = Finetune(NET, data=DATA, seed=0, epochs=3)
     bench.run(tuned)
     for measure in (
-        *(KNN(NET, on=DATA, k=5), LinearProbe(NET, data=DATA, on=DATA, l2=(0.1,)), Uniformity(NET, on=DATA)),
+        *(KNN(NET, on=DATA, k=5), LinearProbe(NET, data=DATA, on=Digits(part="test"), l2=(0.1,)), Uniformity(NET, on=DATA)),
         *(Alignment(NET, on=DATA, views=CropViews()), Accuracy(tuned, on=DATA), Progress(tuned), Progress(tuned, on=Digits(per_class=5))),
         *(FGSM(tuned, on=DATA, samples=10), PGD(tuned, on=DATA, samples=10, steps=2), Landscape(tuned, on=DATA, points=3)),
     ):

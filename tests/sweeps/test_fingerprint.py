@@ -208,8 +208,9 @@ NET = Pretrain(
     optimizer=SGD(lr=0.05),
 )
 TUNED = Finetune(NET, data=CIFAR100(classes=(3, 1)).fit("search"), seed=10)
+CLASSIFIER = Finetune(NET, data=Digits(), seed=10)
 SEGMENT = Segment(NET, data=VOC2012Segmentation(), seed=10)
-CORRUPTED = Corruptions(TUNED, on=Digits())
+CORRUPTED = Corruptions(CLASSIFIER, on=Digits())
 PROBE = LinearProbe(NET, data=Digits(), on=Digits(part="test"))
 EXAMPLES: list[Component] = [
     *(CIFAR10(), CIFAR100(), MNIST(), Digits()),
@@ -240,36 +241,47 @@ EXAMPLES: list[Component] = [
     OwnKeys(mean=(0.5,), std=(0.25,)),
     Pretrained(address="weights/moco.pth", sha256="0" * 64, encoder=ResNet50("imagenet"), keys=MoCoKeys()),
     *(
-        Accuracy(TUNED, on=Digits()),
+        Accuracy(CLASSIFIER, on=Digits()),
         KNN(NET, on=Digits()),
         *(TransformProbe(NET, data=Digits(), on=Digits(part="test")), LocalClusters(NET, on=CIFAR10())),
         FeatureSuppression((PROBE,), without=PROBE, untrained=PROBE, levels=(5.0,)),
-        *(Confusion(TUNED, on=Digits()), ClassIoU(Segmentation(SEGMENT, on=VOC2012Segmentation()))),
-        LeftOut((Accuracy(TUNED, on=PACS(target="photo", part="test")),)),
+        *(Confusion(CLASSIFIER, on=Digits()), ClassIoU(Segmentation(SEGMENT, on=VOC2012Segmentation()))),
+        LeftOut((Accuracy(replace(CLASSIFIER, data=PACS(target="photo")), on=PACS(target="photo", part="test")),)),
         *(KNNCurve(NET, on=Digits()), FewLabels(NET, data=Digits(), on=Digits(part="test"))),
         LinearProbe(NET, data=Digits(), on=Digits(part="test")),
     ),
-    *(MeanPerClass(TUNED, on=Digits()), TopK(TUNED, on=Digits()), MeanAveragePrecision(TUNED, on=VOC2007())),
-    SameImages((TUNED, Finetune(NET, data=Digits(), seed=7)), on=Digits(part="test")),
-    *(Calibration(TUNED, on=Digits(part="test")), Calibration(TUNED, on=Digits(part="test"), fit_on=Digits(part="held_out"), bins=10)),
+    *(
+        MeanPerClass(CLASSIFIER, on=Digits()),
+        TopK(CLASSIFIER, on=Digits()),
+        MeanAveragePrecision(replace(CLASSIFIER, data=VOC2007()), on=VOC2007()),
+    ),
+    SameImages((CLASSIFIER, Finetune(NET, data=Digits(), seed=7)), on=Digits(part="test")),
+    *(
+        Calibration(CLASSIFIER, on=Digits(part="test")),
+        Calibration(CLASSIFIER, on=Digits(part="test"), fit_on=Digits(part="held_out"), bins=10),
+    ),
     *(Alignment(NET, on=Digits(), views=SimCLRViews()), Uniformity(NET, on=Digits()), Progress(TUNED), InPCA((TUNED,))),
-    *(InPCAProjection((TUNED,), onto=InPCA((TUNED,))), Tube((TUNED, TUNED))),
+    *(InPCAProjection((TUNED,), onto=InPCA((TUNED,))), Tube((TUNED, replace(TUNED, seed=11)))),
     PretrainingProgress(replace(NET, snapshots=5), on=Digits()),
     *(RankMe(NET, on=Digits()), Spectrum(NET, on=Digits()), LiDAR(NET, on=Digits(), views=SimCLRViews(10)), CKA((NET, NET), on=Digits())),
-    *(IntrinsicDimension(NET, on=Digits()), NeuralCollapse(TUNED, on=Digits()), Entropies(NET, on=Digits())),
+    *(IntrinsicDimension(NET, on=Digits()), NeuralCollapse(CLASSIFIER, on=Digits()), Entropies(NET, on=Digits())),
     *(
-        FGSM(TUNED, on=Digits()),
-        PGD(TUNED, on=Digits()),
-        MinimalNorm(TUNED, on=Digits()),
-        GradientMasking(TUNED, on=Digits()),
-        AdversarialExamples(TUNED, on=Digits()),
-        AutoAttack(TUNED, on=Digits()),
-        Landscape(TUNED, on=Digits()),
+        FGSM(CLASSIFIER, on=Digits()),
+        PGD(CLASSIFIER, on=Digits()),
+        MinimalNorm(CLASSIFIER, on=Digits()),
+        GradientMasking(CLASSIFIER, on=Digits()),
+        AdversarialExamples(CLASSIFIER, on=Digits()),
+        AutoAttack(CLASSIFIER, on=Digits()),
+        Landscape(CLASSIFIER, on=Digits()),
     ),
-    *(FGSM(TUNED, on=Digits()), PGD(TUNED, on=Digits()), Landscape(TUNED, on=Digits())),
+    *(FGSM(CLASSIFIER, on=Digits()), PGD(CLASSIFIER, on=Digits()), Landscape(CLASSIFIER, on=Digits())),
     *(CORRUPTED, MCE((CORRUPTED, CORRUPTED))),
-    *(HeadLandscape(TUNED, on=Digits()), RadiusFlatness(TUNED, on=Digits()), ModeConnectivity((TUNED, NET), on=Digits())),
-    *(Curvature(TUNED, on=Digits()), Sharpness(TUNED, on=Digits())),
+    *(
+        HeadLandscape(CLASSIFIER, on=Digits()),
+        RadiusFlatness(CLASSIFIER, on=Digits()),
+        ModeConnectivity((CLASSIFIER, replace(CLASSIFIER, seed=11)), on=Digits()),
+    ),
+    *(Curvature(CLASSIFIER, on=Digits()), Sharpness(CLASSIFIER, on=Digits())),
     *(VOC2012Segmentation(), MaskFolder(images="streets", count=4), ScaleCrop(), SEGMENT, Segmentation(SEGMENT, on=VOC2012Segmentation())),
 ]
 
