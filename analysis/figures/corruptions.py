@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator
 
 from analysis.figures.accuracy_curve import percent_bounds, places
-from analysis.figures.palette import COLUMN, FONT, MM, Look, looks, style
+from analysis.figures.palette import COLUMN, FONT, MM, PAGE, Look, looks, style
 from analysis.figures.panels import Groups, grouped, key, lines_in_words, stacked, title_of, told_apart, width_of
 from analysis.figures.progress import seed_lines
 from analysis.measure import Drawn
@@ -18,12 +18,13 @@ from contrast.component import UserError
 
 _CURVES, _ROW, _NAMES = 34, 4.0, 90  # mm of a row of curves and of one of the map, and the most points that a method's name may take
 _MAP = 42  # mm of the map's width that are left for cells
+_HIGH = 210  # mm of both, above which the map stands beside the curves
 _DARK = 0.55  # of the colour scale: numbers on darker cells are white
 
 
 @style()
 def corruptions(drawn: Sequence[Drawn]) -> Figure:
-    """Accuracy (0 to 100 %) and ECE against the severity, clean at 0, a row per task, then a map of errors (%) of the mean over tasks.
+    """Accuracy (0 to 100 %) and ECE against the severity, clean at 0, a row per task, and a map of errors (%) of the mean over tasks.
 
     Arrays `error` (%) and `ece` [C, S], `corruption` and `published` [C], `severities` [S], `clean` [2], equal but for the scores
     over all measures. Curves are means over the published corruptions; the others are marked by a star.
@@ -35,9 +36,13 @@ def corruptions(drawn: Sequence[Drawn]) -> Figure:
     errors = _mean_over_tasks(groups, methods)
     known = np.isfinite(errors)
     heights = [len(groups) * _CURVES, *([len(names) * _ROW + _below(methods)] if known.any() else [])]
-    figure = Figure(figsize=(COLUMN, (sum(heights) + 4) * MM), layout="constrained")
+    beside = len(heights) > 1 and sum(heights) > _HIGH
+    figure = Figure(figsize=(PAGE if beside else COLUMN, ((max if beside else sum)(heights) + 4) * MM), layout="constrained")
     # Two figures in one, so that the names of the corruptions take no width from the curves.
-    parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat)
+    if beside:
+        parts = list(figure.subfigures(1, 2, squeeze=False).flat)
+    else:
+        parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat)
     _curves(parts[0], groups, look, published)
     if known.any():
         _map(parts[1].subplots(), errors, methods, names)

@@ -23,7 +23,6 @@ from contrast.component import UserError
 
 Groups = dict[str, dict[str, list[Drawn]]]
 _POINTS = 72
-_INK = COLUMN * _POINTS - 8  # the column in points, less its margins
 
 
 def grouped(drawn: Sequence[Drawn]) -> Groups:
@@ -99,7 +98,8 @@ def key(figure: Figure, methods: Mapping[str, Look], note: str, show: Literal["b
 
     The figure grows by the height of both, so that panels keep theirs.
     """
-    names = told_apart(methods, _INK - 40)
+    width = figure.get_figwidth() * _POINTS - 8
+    names = told_apart(methods, width - 40)
     handles = [
         Line2D(
             [],
@@ -112,7 +112,7 @@ def key(figure: Figure, methods: Mapping[str, Look], note: str, show: Literal["b
         for label, look in methods.items()
     ]
     widest = max((width_of(str(handle.get_label())) for handle in handles), default=0.0)
-    columns = max(1, min(len(handles), int(_INK // (widest + 36))))
+    columns = max(1, min(len(handles), int(width // (widest + 36))))
     rows = -(-len(handles) // columns)
     if handles:
         _grow(figure, rows * 4.2)

@@ -432,6 +432,7 @@ PICTURES = {
     "mce of thirteen methods": lambda: mce(family(ratio_of, methods=[f"a method with a long name {i}" for i in range(13)], panels=2), "e"),
     "corruptions of methods of which none has every task": lambda: corruptions(apart(("a", "b"))),
     "corruptions of methods of which one has every task": lambda: corruptions(apart(("a", "b", "c"))),
+    "corruptions of thirteen methods on four tasks": lambda: corruptions(family(corrupted_of, methods=LONG, seeds=1)),
     "table1": lambda: table1(family(accuracy_of)),
     "table1 of thirteen methods": lambda: table1(family(accuracy_of, methods=LONG)),
     "table1 of thirteen methods on one task": lambda: table1(family(accuracy_of, methods=LONG, panels=1, seeds=1)),
@@ -878,7 +879,8 @@ def test_long_names_are_cut_so_that_no_two_are_alike(names):
 
 
 def test_pictures_of_many_methods_fit_a_page_and_name_each():
-    for figure in (table1(family(accuracy_of, methods=LONG)), mode_connectivity([connected(methods=LONG)])):
+    accuracies, corrupted = (family(make, methods=LONG, seeds=1) for make in (accuracy_of, corrupted_of))
+    for figure in (table1(accuracies), corruptions(corrupted), mode_connectivity([connected(methods=LONG)])):
         assert figure.get_figheight() * 25.4 < 240
     rows = [text.get_text() for text in table1(family(accuracy_of, methods=LONG)).axes[0].get_yticklabels()]
     assert len(set(rows)) == len(LONG)
