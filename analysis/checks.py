@@ -1,6 +1,7 @@
 """Rules that several measures put on their fields and on the network they measure."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import pairwise
 from math import isfinite
 
@@ -24,7 +25,12 @@ from contrast.vae import VAE
 def require_one_stage(measure: Measure) -> None:
     """Raise `UserError` when `of` is a tuple, or a measure, which leaves no network."""
     require(isinstance(measure.of, Stage), measure, "of", "must be one stage, not a tuple", "Make one measure a stage.")
-    network = not isinstance(measure.of, Measure)
+    require_network(measure, measure.of)
+
+
+def require_network(measure: Measure, stage: Stage | tuple[Stage, ...]) -> None:
+    """Raise `UserError` when one of the stages is a measure."""
+    network = not any(isinstance(one, Measure) for one in (stage if isinstance(stage, tuple) else (stage,)))
     require(network, measure, "of", "must leave a network, and a measure leaves numbers", "Pass the stage that was measured.")
 
 
@@ -45,6 +51,7 @@ def require_classifier(measure: Measure) -> None:
 def require_classifiers(measure: Measure, stages: Iterable[Stage]) -> None:
     """Raise `UserError` where one of `stages` ends in an encoder or a projection, or in classes that are not those of `on`, in order."""
     for stage in stages:
+        require_network(measure, stage)
         encoder = isinstance(stage, MoCo | VAE | Untrained | Pretrained) or (isinstance(stage, Pretrain) and not stage.head.classifies)
         rule = "must end in a classifier, and it ends in an encoder or a projection"
         require(not encoder, measure, "of", rule, "Measure a Finetune of it, or use KNN and LinearProbe for its encoder.")
@@ -56,7 +63,8 @@ def require_classifiers(measure: Measure, stages: Iterable[Stage]) -> None:
 
 def require_trained_classifiers(measure: Measure, stages: Iterable[Stage]) -> None:
     """Raise `UserError` where one of `stages` is known to keep no log-probabilities of its epochs."""
-    without = any(isinstance(stage, MoCo | VAE | Untrained | Pretrained | Pretrain | Segment) for stage in stages)
+    networks = (MoCo, VAE, Untrained, Pretrained, Pretrain, Segment)
+    without = any(isinstance(one, networks) or (isinstance(one, Measure) and not one.keeps_log_probs) for one in stages)
     rule = "keeps no log-probabilities of its epochs"
     require(not without, measure, "of", rule, "Measure a Finetune, or PretrainingProgress of a pretraining with snapshots.")
 
@@ -117,15 +125,23 @@ def require_same_classes(measure: Measure, field: str) -> None:
 
 
 def require_apart(measure: Measure) -> None:
-    """Raise `UserError` where `data`, which something is fitted on, is `on`, or of the test split."""
-    data: Dataset = measure.data  # type: ignore[attr-defined]
+    """Raise `UserError` where `data`, which something is fitted on, has images of `on`, or is of the test split."""
+    data, on = measure.data, measure.on  # type: ignore[attr-defined]
     cure = "Fit on task.fit(phase), and score on task.held_out(phase)."
-    require(data != measure.on, measure, "data", "must not be `on`: what is fitted on images cannot be scored on them", cure)  # type: ignore[attr-defined]
+    apart = split(data) != split(on) or {data.part, on.part} == {"fit", "held_out"}
+    require(apart, measure, "data", "must have no image of `on`: what is fitted on images cannot be scored on them", cure)
     require(data.part != "test", measure, "data", "must be of the training split, as nothing is fitted on test images", cure)
 
 
+def split(data: Dataset) -> tuple[object, ...]:
+    """What names the training or test split that `data` is a part of, where ids name images."""
+    chosen = ("classes", "per_class", "part", "fraction")
+    return (type(data), data.part == "test", *(getattr(data, field.name) for field in fields(data) if field.name not in chosen))
+
+
 def _alike(data: Dataset, on: Dataset) -> bool:
-    return data.num_classes == on.num_classes and (data.name != on.name or data.classes == on.classes)
+    chosen = [one.classes or tuple(range(one.num_classes)) for one in (data, on)]
+    return data.num_classes == on.num_classes and (data.name != on.name or chosen[0] == chosen[1])
 
 
 def _classes(data: Dataset) -> str:

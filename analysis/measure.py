@@ -56,12 +56,14 @@ class Measure(Stage, ABC):
 
     `alone` marks a measure of minutes: it becomes a unit of work of its own instead of following in its stage's worker.
     `label_free` marks one that reads no labels: as a monitor it prunes only once it has shown what it tells of the objective.
+    `keeps_log_probs`: it leaves log-probabilities of epochs, as a training does, for those that compare trajectories.
     `unit` names the fields that say in what a measure counts, such as the norm of a radius: other values, another picture and mean.
     """
 
     of: Stage | tuple[Stage, ...]
     alone: ClassVar[bool] = False
     label_free: ClassVar[bool] = False
+    keeps_log_probs: ClassVar[bool] = False
     unit: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:

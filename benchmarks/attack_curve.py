@@ -4,7 +4,8 @@ ResNet-8 on CIFAR-10, trained as usual and then on, adversarially, by PGD of 2 s
 steps of 2.5 eps / 10. Torchattacks has no criterion of its own: its examples are those of the last iterate. A network that notes its own
 predictions tells what its other iterates would have found. So three accuracies are shown a radius: theirs by the last iterate; theirs by
 any iterate, as a monotone envelope over the radii; ours, which must be equal to that, sample by sample. Times are processor time, the
-median of repeats that alternate; theirs is in whichever batch is faster, 64 or all. Memory is the rise of the peak.
+median of repeats that alternate, those of FGSM for information, since its measure keeps the loss of every sample at every radius; theirs
+is in whichever batch is faster, 64 or all. Memory is the rise of the peak.
 """
 
 import sys

@@ -54,9 +54,14 @@ def checker(data: Path | None, store: Store | None = None) -> Callable[[dict[str
     @cache
     def size(dataset: Dataset) -> int:
         images = call_with(f"{type(dataset).__name__}.load", dataset, partial(dataset.load, data))
-        if images.pixels.dtype != np.uint8:
-            rule = f"gives pixels of {images.pixels.dtype}, and images are uint8, 0 to 255"
-            raise UserError(f"{type(dataset).__name__}.load: {rule}. Store (255 * pixels).round().astype(np.uint8).")
+        if not isinstance(images.pixels, np.ndarray) or images.pixels.dtype != np.uint8:
+            found = type(images.pixels).__name__
+            if isinstance(images.pixels, np.ndarray):
+                found += f" of {images.pixels.dtype}"
+            rule = f"gives pixels as {found}, and images are an ndarray of uint8, 0 to 255"
+            raise UserError(
+                f"{type(dataset).__name__}.load: {rule}. Multiply what is 0 to 1 by 255, round, and convert by .astype(np.uint8)."
+            )
         return len(images.labels)
 
     @cache

@@ -214,8 +214,8 @@ def _objectives(sweep: Sweep, seeds: Sequence[Standing]) -> Columns:
             for one in complete
             if (names := matches(objective.pattern, one.results))
         ]
-        values = [value for _, value in made] if objective.bound else distinct(made)  # a bound is over all seeds, as it was judged
-        judged, half, sd = over_seeds(key, values)
+        values = [value for _, value in made]  # what was judged is over all seeds; what is shared has no spread
+        judged, (_, half, sd) = over_seeds(key, values)[0], over_seeds(key, values if objective.bound else distinct(made))
         if objective.bound:
             judged = {key: [bounded for point in judged[key] if (bounded := _bounded(objective, point, values)) is not None]}
         found |= judged | half | sd

@@ -6,14 +6,14 @@ candidates are ranked by Pareto front, then by how lonely they are on it.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analysis.statistics import Interval, interval
+from analysis.statistics import Interval, distinct, interval
 from contrast.component import UserError, require, require_types
 from contrast.stage import Metrics
 
@@ -142,9 +142,15 @@ class Objective:
         half = interval(values).half if all(map(math.isfinite, values)) else None
         return math.nan if half is None else sum(values) / len(values) - self.sign * half
 
-    def spread(self, values: Sequence[float]) -> Interval | None:
-        """Mean and interval over seeds, for tables; None without values, or when one is not finite."""
-        return interval(values) if values and all(map(math.isfinite, values)) else None
+    def spread(self, made: Sequence[tuple[Hashable, float]]) -> Interval | None:
+        """The mean over seeds, as it is judged, and the interval of what is not shared by several, for tables, of (maker, value) pairs.
+
+        None without values, or when one is not finite.
+        """
+        values = [value for _, value in made]
+        if not values or not all(map(math.isfinite, values)):
+            return None
+        return replace(interval(distinct(made)), mean=sum(values) / len(values))
 
 
 def declared(direction: Direction, given: str | Bound | tuple[str | Bound, ...] | None) -> tuple[Objective, ...]:

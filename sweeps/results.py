@@ -87,7 +87,7 @@ def over_search(population: Population, candidate: Candidate) -> list[Interval |
     found = []
     for one in population.sweep.objectives:
         named = [(matches(one.pattern, r.metrics), r) for r in complete]
-        found.append(one.spread(distinct((r.made_by(names), one.of_seed(r.metrics)) for names, r in named if names)))
+        found.append(one.spread([(r.made_by(names), one.of_seed(r.metrics)) for names, r in named if names]))
     return found
 
 

@@ -1,15 +1,16 @@
 """Accuracy of the weighted nearest-neighbour vote on frozen features, in percent: no training, so a cheap monitor."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import nan
+from typing import ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from analysis.checks import require_above, require_one_class, require_one_stage, require_same_classes
+from analysis.checks import require_above, require_one_class, require_one_stage, require_same_classes, split
 from analysis.measure import Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast.component import require
@@ -23,7 +24,7 @@ from contrast.stage import Metrics, Workspace
 class KNN(Measure):
     """Each sample of `on` is classified by its `k` nearest of `bank`, weighted by exp(cosine / temperature).
 
-    `bank=None` is leave-one-out on `on`. Where both are parts of one training split, a sample is removed from its own
+    `bank=None` is leave-one-out on `on`. Where both are parts of one training or test split, a sample is removed from its own
     neighbours by its id. Raises `UserError` for k beyond the bank, and for a bank of other classes. `KNNCurve` is the same for
     several k. `at`: None reads the encoder's features, "projection" what the head makes of them. A collapsed encoder, which has one
     output for every image, is at chance: all are classified alike. NaN where a feature is not finite. METRICS 8.
@@ -34,6 +35,7 @@ class KNN(Measure):
     k: int = 20
     temperature: float = 0.07
     at: At | None = None
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,10 +85,4 @@ def _ids_and_labels(data: Dataset, workspace: Workspace) -> tuple[Int64[Tensor, 
 
 def _share_images(on: Dataset, bank: Dataset | None) -> bool:
     """Whether ids of bank and queries name the same images: both of one training split, or of one test split."""
-    return bank is None or bank == on or _split(bank) == _split(on)
-
-
-def _split(data: Dataset) -> tuple[object, ...]:
-    """What names the training or test split that `data` is a part of."""
-    chosen = ("classes", "per_class", "part", "fraction")
-    return (type(data), data.part == "test", *(getattr(data, field.name) for field in fields(data) if field.name not in chosen))
+    return bank is None or bank == on or split(bank) == split(on)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class KNNCurve(Measure):
     ks: tuple[int, ...] = (1, 5, 20, 200)
     temperature: float = 0.07
     at: At | None = None
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -42,6 +42,7 @@ class Calibration(Measure):
     on: Dataset
     fit_on: Dataset | None = None
     bins: int = 15
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,8 +35,11 @@ def _blocks(one: Drawn) -> Iterator[tuple[int | None, Block]]:
     yield None, {name: [value] for name, value in one.results.items()}
     blocks: dict[int, Block] = {}
     owners = _owners(one)
-    if owners:
-        blocks[len(owners)] = {"of_method": [method for method, _ in owners], "of_seed": [seed for _, seed in owners]}
+    whose: Block = {"of_method": [method for method, _ in owners], "of_seed": [seed for _, seed in owners]}
+    if "model" in one.arrays:
+        blocks[len(owners)] = whose
+    elif owners:
+        yield len(owners), whose  # alone: pairs of three runs are three, too
     for name, array in ((name, np.atleast_1d(array)) for name, array in one.arrays.items()):
         width = math.prod(array.shape[1:])
         if array.ndim < _IMAGES and array.dtype not in (np.uint8, np.int8) and width < _WIDE:

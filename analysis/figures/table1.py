@@ -79,7 +79,7 @@ def _scores(drawn: Sequence[Drawn]) -> dict[str, Scores]:
 
 def _panels(heights: list[int]) -> tuple[Figure, list[Axes], int]:
     """Axes for groups of so many rows one below the other, or, where a page is too low for that, two side by side across it."""
-    columns = 1 if _high(heights) <= _HIGH else 2
+    columns = 1 if _high(heights) <= _HIGH or len(heights) == 1 else 2
     rows = [max(heights[i : i + columns]) for i in range(0, len(heights), columns)]
     figure = Figure(figsize=(COLUMN if columns == 1 else PAGE, _high(rows) * MM), layout="constrained")
     grid = figure.subplots(len(rows), columns, sharex=True, squeeze=False, height_ratios=[height + 0.4 for height in rows])

@@ -60,6 +60,7 @@ class Curvature(Measure):
     density_steps: int = 50
     seed: int = 0
 
+    version: ClassVar[int] = 2
     alone: ClassVar[bool] = True
     unit: ClassVar[tuple[str, ...]] = ("operator",)
 

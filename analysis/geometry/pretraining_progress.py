@@ -8,7 +8,7 @@ near uniform: t_w compares epochs and methods with one another, and not with fin
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class PretrainingProgress(Measure):
 
     on: Dataset
     logits: Literal["distance", "dot"] = "distance"
+    keeps_log_probs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from analysis.checks import require_network
 from analysis.measure import Measure
 from analysis.representation.embedding import At, embedding, require_at
 from contrast.component import require
@@ -38,6 +39,7 @@ class CKA(Measure):
         super().__post_init__()
         pair = isinstance(self.of, tuple) and len(self.of) == 2
         require(pair, self, "of", "must be a tuple of two stages", "Compare CKA(of=(a, b), on=...).")
+        require_network(self, self.of)
         require_at(self, self.at)
 
     def check(self, size: Callable[[Dataset], int]) -> None:

@@ -20,8 +20,8 @@ def uniformity(features: Float[Tensor, "n d"], t: float = 2.0, precision: torch.
 
     `precision` is that of the products, None the features' own; exponentials are taken in the features' precision, float32 at least,
     and sums of rows in float64. With bfloat16 the mean over pairs is off by less than 1e-4 at t = 2 where thousands of features are
-    spread out, and by up to 1e-2 where they lie in few tight clusters, whose pairs are all rounded alike. NaN where a feature is not
-    finite.
+    spread out in 3 or more dimensions, and by up to 1e-2 where they lie in few tight clusters, whose pairs are all rounded alike. NaN
+    where a feature is not finite.
     """
     n = len(features)
     if n < 2:

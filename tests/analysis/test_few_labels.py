@@ -40,7 +40,7 @@ def test_accuracies_are_those_of_scikit_learn_on_the_same_labels(lab, blobs, tun
 def test_the_l2_is_chosen_without_the_data_that_are_scored(lab, blobs, tuned, conv_net):
     fit = blobs().fit("search")
     stage = lab.put(tuned(fit), conv_net)
-    scored = (blobs().held_out("confirm"), replace(fit, per_class=5))
+    scored = (blobs().held_out("confirm"), blobs().held_out("search"))
     chosen = [lab.run(FewLabels(stage, data=fit, on=on, fractions=(0.2,), draws=3))[1]["l2"] for on in scored]
     assert np.array_equal(*chosen)
 

@@ -630,6 +630,15 @@ def test_a_band_of_accuracies_stays_between_0_and_100():
     assert edges.max() < 100
 
 
+def test_the_runs_of_as_many_pairs_are_not_told_beside_them():
+    arrays = {"first": np.array([0, 0, 1]), "second": np.array([1, 2, 2])}
+    one = Drawn("", "", 0, {"barrier": 1.0}, arrays, ANY, (("a", 0), ("b", 1), ("c", 2)))
+    table = data([one], "pairs")
+    first, whose = table.columns.index("first"), table.columns.index("of_method")
+    assert [row[whose] for row in table.rows if row[whose] is not None] == ["a", "b", "c"]
+    assert all(row[whose] is None for row in table.rows if row[first] is not None)
+
+
 def test_the_plane_joins_both_numbers_of_a_run_and_leaves_out_runs_of_one():
     first, second = (family(make, methods=("a",), panels=1, seeds=4) for make in (alignment_of, uniformity_of))
     (axes,) = alignment_uniformity(first, second[::-1][:3]).axes

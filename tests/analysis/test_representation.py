@@ -1,5 +1,6 @@
 """Alignment and uniformity against closed forms and the quadratic-memory definition."""
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 from scipy.spatial.distance import pdist
 from scipy.special import ive, loggamma
 
@@ -112,8 +112,8 @@ def test_uniformity_of_features_in_half_precision_is_that_of_their_values(dtype)
 
 
 def test_alignment_refuses_views_of_different_shapes():
-    with pytest.raises((ValueError, TypeCheckError)):  # the latter where shapes are checked, as in these tests
-        alignment(torch.ones(10, 3), torch.ones(1, 3))
+    with pytest.raises(ValueError, match="Give equal shapes"):
+        inspect.unwrap(alignment)(torch.ones(10, 3), torch.ones(1, 3))  # as it is outside of these tests, which check types first
 
 
 @pytest.mark.parametrize("n", [2, 3, 1025, 2049])

@@ -8,6 +8,7 @@ import pytest
 
 import analysis
 from analysis import (
+    CKA,
     FGSM,
     KNN,
     PGD,
@@ -28,6 +29,7 @@ from analysis import (
     MinimalNorm,
     ModeConnectivity,
     NeuralCollapse,
+    PretrainingProgress,
     Progress,
     RadiusFlatness,
     RankMe,
@@ -68,6 +70,7 @@ def test_a_classifier_of_the_images_classes_is_needed(kind):
 
 def test_the_classes_are_those_that_were_learned_in_their_order():
     Accuracy(FIVE, on=Digits(part="test", classes=(0, 1, 2, 3, 4)))
+    Accuracy(TUNED, on=Digits(part="test", classes=tuple(range(10))))
     for classes in ((5, 6, 7, 8, 9), (1, 0, 2, 3, 4)):
         with pytest.raises(UserError, match="it learned digits"):
             Accuracy(FIVE, on=Digits(part="test", classes=classes))
@@ -89,6 +92,17 @@ def test_a_trajectory_is_of_a_training_that_keeps_its_log_probabilities(make):
     make(replace(TUNED, seed=1))
     with pytest.raises(UserError, match=r"\.of = .*keeps no log-probabilities.*PretrainingProgress"):
         make(NET)
+    if make is not Progress:
+        make(PretrainingProgress(replace(NET, snapshots=1), on=Digits()))
+    with pytest.raises(UserError, match=r"\.of = .*(keeps no log-probabilities|a measure leaves numbers)"):
+        make(Accuracy(TUNED, on=TEST))
+
+
+@pytest.mark.parametrize("kind", [SameImages, ModeConnectivity, CKA])
+def test_what_compares_networks_is_of_networks(kind):
+    kind((TUNED, replace(TUNED, seed=1)), on=TEST)
+    with pytest.raises(UserError, match="a measure leaves numbers"):
+        kind((TUNED, Accuracy(TUNED, on=TEST)), on=TEST)
 
 
 def test_a_tube_is_of_different_trainings():
@@ -98,9 +112,14 @@ def test_a_tube_is_of_different_trainings():
 
 @pytest.mark.parametrize("kind", [LinearProbe, FewLabels, TransformProbe])
 def test_what_is_fitted_is_scored_on_other_images(kind):
-    train = Digits().fit("search")
+    train, held_out = Digits().fit("search"), Digits().held_out("search")
     kind(NET, data=train, on=TEST)
-    for data, on, rule in ((train, train, "must not be `on`"), (TEST, train, "of the training split")):
+    kind(NET, data=train, on=held_out)
+    for data, on, rule in (
+        (train, train, "no image of `on`"),
+        (train.whole, held_out, "no image of `on`"),
+        (TEST, train, "of the training split"),
+    ):
         with pytest.raises(UserError, match=rf"{kind.__name__}\.data = .*{rule}"):
             kind(NET, data=data, on=on)
 
@@ -146,10 +165,21 @@ class Floats(Digits):
         return images._replace(pixels=(np.array(images.pixels) / 255).astype(np.float32))
 
 
+@dataclass(frozen=True)
+class Lists(Digits):
+    """Digits in lists."""
+
+    def load(self, root):
+        images = super().load(root)
+        return images._replace(pixels=np.array(images.pixels).tolist())
+
+
 def test_pixels_that_are_no_bytes_are_refused_before_any_training():
     from sweeps.launch_checks import checker
 
     check = checker(None)
     check({"net": replace(NET, data=Digits())}, "search")
-    with pytest.raises(UserError, match=r"Floats\.load: gives pixels of float32, and images are uint8, 0 to 255"):
+    with pytest.raises(UserError, match=r"Floats\.load: gives pixels as ndarray of float32, and images are an ndarray of uint8, 0 to 255"):
         check({"net": replace(NET, data=Floats())}, "search")
+    with pytest.raises(UserError, match=r"Lists\.load: gives pixels as list, and images are an ndarray of uint8"):
+        check({"net": replace(NET, data=Lists())}, "search")

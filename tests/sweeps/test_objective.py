@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from analysis import Alignment, Uniformity
 from analysis.measure import Drawn
+from analysis.statistics import interval
 from contrast import CropViews, Digits, UserError
 from sweeps import AtMost, Bound, Confirm, Sweep
 from sweeps.mlflow_rows import run_rows, summary_rows
@@ -56,6 +57,14 @@ def test_the_bound_is_the_worse_end_of_the_t_interval():
     assert (lower.name, upper.name) == ("lower bound of a", "upper bound of a")
     assert math.isnan(lower.over_seeds([70.0]))
     assert math.isnan(lower.over_seeds([70.0, math.inf]))
+
+
+def test_a_spread_has_the_mean_that_is_judged_and_counts_what_seeds_share_once():
+    found = Objective("a", "maximize").spread([("one", 1.0), ("one", 1.0), ("other", 4.0)])
+    assert (found.mean, found.n) == (2.0, 2)
+    assert found.half == pytest.approx(interval([1.0, 4.0]).half)
+    assert found.mean == Objective("a", "maximize").over_seeds([1.0, 1.0, 4.0])
+    assert Objective("a", "maximize").spread([("one", 1.0), ("other", float("nan"))]) is None
 
 
 def test_better_follows_the_direction():
