@@ -12,7 +12,7 @@ from contrast import VOC2007, Digits, Finetune, LogisticRegression, SmallResNet,
 from tests.bench import Bench, curve
 
 TASK = Digits(classes=(1, 3, 5, 8), per_class=40)
-OTHERS = Digits(classes=(1, 3, 5, 8)).held_out("search")
+OTHERS = Digits(classes=(1, 3, 5, 8)).held_out("confirm")
 ENCODER = Untrained(data=Digits(), encoder=SmallResNet(2), seed=1)
 CHOSEN = LogisticRegression(ENCODER, data=TASK)
 GIVEN = LogisticRegression(ENCODER, data=TASK, l2=(1e-3,))
