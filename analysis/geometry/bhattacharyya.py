@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 FLOOR = 1e-6
-_BLOCK_BYTES, _TILE, _TOGETHER = 16 << 20, 120, 24  # the coefficients of so many samples stay in the cache
+_BLOCK_BYTES, _TILE, _TOGETHER = 4 << 20, 120, 48  # the coefficients of so many samples stay in the cache
 
 
 def spheres(log_probs: Float[Tensor, "*m n c"], precision: torch.dtype = torch.float64) -> Float[Tensor, "*m n c"]:
@@ -81,7 +81,9 @@ def _least(roots: Float[Tensor, "n m c"]) -> Float[Tensor, " n"]:
     """
     if roots.shape[1] < 2:
         return roots.new_ones(len(roots))
-    return roots.amin(dim=2).kthvalue(2, dim=1).values
+    smallest = roots.amin(dim=2)
+    smallest.scatter_(1, smallest.argmin(dim=1, keepdim=True), torch.inf)
+    return smallest.amin(dim=1)
 
 
 def _groups(least: Float[Tensor, " n"], precision: torch.dtype) -> Iterator[tuple[slice, bool]]:
