@@ -22,7 +22,8 @@ class Uniformity(Measure):
 
     `at`: None reads the encoder's features, "projection" what the head makes of them. `precision` is that of the products of all
     pairs, "fp32" or "bf16": the latter takes a third of the time where the processor multiplies in it, for monitors of many images,
-    and moves the result by less than 1e-4 at t = 2 and thousands of images, by up to 1e-2 where they lie in few tight clusters.
+    and moves the result by less than 1e-4 at t = 2 and thousands of images, by up to 1e-2 where they lie in few tight clusters or in
+    two dimensions.
     """
 
     version: ClassVar[int] = 2

@@ -25,7 +25,7 @@ class FGSM(Measure):
     """Top-1 accuracy, 0 to 100, after x + eps sign(gradient), for every radius of `eps` (increasing, 8/255 = 8 levels).
 
     In pixels a sample that is wrong without attack or at a smaller radius is wrong at the larger, whose ball holds its example: the
-    curve falls. After normalisation each radius counts alone, as there.
+    curve falls. After normalisation each radius counts alone, as the older protocol has it.
 
     `space`: eps counts in pixels in [0, 1], or, as the older protocol has it, after normalisation. `clamp`: examples are
     clipped to [0, 1]. `samples`: a stratified subset, None is all. `at`, one of `eps`, is the radius of the main result.
