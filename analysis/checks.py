@@ -99,8 +99,6 @@ def require_radii(measure: Measure, field: str = "eps") -> None:
     require(numbers, measure, field, "must be finite radii of 0 or more", "Write 8/255 for 8 of 255 pixel levels.")
     increasing = all(a < b for a, b in pairwise(radii))
     require(increasing, measure, field, "must increase, each radius once", "Sort the radii.")
-    if getattr(measure, "norm", "linf") == "linf" and getattr(measure, "space", "pixel") == "pixel":
-        require_pixel_range(measure, field, radii[-1])
 
 
 def require_pixel_range(measure: Measure, field: str, radius: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from analysis.checks import require_classifier, require_one_class, require_radii, require_samples
+from analysis.checks import require_classifier, require_one_class, require_pixel_range, require_radii, require_samples
 from analysis.curve import area, chance, levels
 from analysis.measure import Drawn, Measure
 from analysis.robustness.subject import subject
@@ -51,6 +51,8 @@ class FGSM(Measure):
         require_radii(self)
         require(self.at in self.eps, self, "at", "must be one of eps", "Name the radius of the main result as eps writes it.")
         require(self.space in ("pixel", "normalized"), self, "space", "must be 'pixel' or 'normalized'", "Use 'pixel'.")
+        if self.space == "pixel":
+            require_pixel_range(self, "eps", self.eps[-1])
         require_samples(self)
 
     def measure(self, model: Model, workspace: Workspace) -> Metrics:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import require_classifier, require_one_class, require_radii, require_samples
+from analysis.checks import require_classifier, require_one_class, require_pixel_range, require_radii, require_samples
 from analysis.measure import Drawn, Measure, Parts
 from analysis.robustness.barrier import Nearest, misclassified, prox_log_barrier
 from analysis.robustness.bisection import bisected
@@ -62,6 +62,8 @@ class MinimalNorm(Measure):
         known = self.attack == "plb" or self.norm in ("l2", "linf")
         require(known, self, "attack", f"knows no ball of {self.norm}", "Use 'plb', or the norm 'l2' or 'linf'.")
         require_radii(self)
+        if self.norm == "linf":
+            require_pixel_range(self, "eps", self.eps[-1])
         require(self.eps[-1] > 0, self, "eps", "must end above 0", "Name the largest radius of the curve.")
         require_samples(self)
         require(self.seed >= 0, self, "seed", "must be 0 or above", "Give a non-negative integer.")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.checks import require_above, require_classifier, require_one_class, require_radii, require_samples
+from analysis.checks import require_above, require_classifier, require_one_class, require_pixel_range, require_radii, require_samples
 from analysis.curve import area, chance, levels
 from analysis.measure import Drawn, Measure
 from analysis.robustness.subject import subject
@@ -56,6 +56,8 @@ class PGD(Measure):
         require_classifier(self)
         require(self.norm in ("linf", "l2"), self, "norm", "must be 'linf' or 'l2'", "Use 'linf'.")
         require_radii(self)
+        if self.norm == "linf":
+            require_pixel_range(self, "eps", self.eps[-1])
         require(self.steps >= 1, self, "steps", "must be at least 1", "Use 10 in a sweep, 50 for a final table.")
         require_samples(self)
         require_above(self, "step_size")
